@@ -1,0 +1,177 @@
+#include "base/arena.h"
+#include "base/env.h"
+#include <stdarg.h>
+#include <stdio.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define ARENA_KEEP 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ARENA_KEEP 0
+#endif
+#endif
+#ifndef ARENA_KEEP
+#define ARENA_KEEP ARENA_CACHE_MAX
+#endif
+
+/* A block larger than ARENA_BLOCK carries its size here so that it is given back to the system. */
+struct big {
+    struct arena_block block;
+    size_t size;
+};
+enum { HEAD = 16 }; /* room of struct big; keeps what follows aligned */
+_Static_assert(sizeof(struct big) <= HEAD, "block head");
+
+void arena_cache_init(struct arena_cache *c) {
+    *c = (struct arena_cache){0};
+    for (; c->reserved < ARENA_RESERVE; c->reserved++) {
+        struct arena_block *b = mem_alloc(ARENA_BLOCK);
+        b->next = c->reserve;
+        c->reserve = b;
+    }
+}
+
+static void free_all(struct arena_block *b) {
+    while (b) {
+        struct arena_block *next = b->next;
+        mem_free(b);
+        b = next;
+    }
+}
+
+void arena_cache_finish(struct arena_cache *c) {
+    free_all(c->free);
+    free_all(c->reserve);
+    *c = (struct arena_cache){0};
+}
+
+void arena_init(struct arena *a, struct arena_cache *cache) {
+    *a = (struct arena){.cache = cache};
+}
+
+static struct arena_block *block_take(struct arena_cache *c) {
+    struct arena_block *b = c ? c->free : NULL;
+    if (!b)
+        return mem_try(ARENA_BLOCK);
+    c->free = b->next;
+    c->count--;
+    return b;
+}
+
+static void block_give(struct arena_cache *c, struct arena_block *b) {
+    if (c && c->reserved < ARENA_RESERVE) {
+        b->next = c->reserve;
+        c->reserve = b;
+        c->reserved++;
+    } else if (c && c->count < ARENA_KEEP) {
+        b->next = c->free;
+        c->free = b;
+        c->count++;
+    } else {
+        mem_free(b);
+    }
+}
+
+static struct arena_block *block_reserve(struct arena *a) {
+    struct arena_cache *c = a->cache;
+    must(c && c->reserve); /* out of memory where nobody can be refused */
+    struct arena_block *b = c->reserve;
+    c->reserve = b->next;
+    c->reserved--;
+    a->failed = true;
+    return b;
+}
+
+void *arena_create(struct arena_cache *cache, size_t size, size_t arena_at) {
+    size = (size + 15) & ~(size_t)15;
+    must(size + HEAD <= ARENA_BLOCK);
+    struct arena_block *b = block_take(cache);
+    if (!b)
+        return NULL;
+    char *o = (char *)b + HEAD;
+    memset(o, 0, size);
+    *b = (struct arena_block){NULL};
+    ((struct big *)(void *)b)->size = ARENA_BLOCK;
+    *(struct arena *)(void *)(o + arena_at) = (struct arena){
+        .at = o + size, .end = (char *)b + ARENA_BLOCK, .blocks = b, .cache = cache,
+        .used = ARENA_BLOCK};
+    return o;
+}
+
+static void *block_use(struct arena *a, struct arena_block *b, size_t size, size_t n) {
+    ((struct big *)(void *)b)->size = size;
+    b->next = a->blocks;
+    a->blocks = b;
+    a->used += size;
+    char *p = (char *)b + HEAD;
+    if (size == ARENA_BLOCK) {
+        a->at = p + n;
+        a->end = (char *)b + ARENA_BLOCK;
+    }
+    return p;
+}
+
+static struct arena_block *block_get(struct arena *a, size_t n, size_t *size) {
+    size_t need;
+    must(!__builtin_add_overflow(n, (size_t)HEAD, &need));
+    *size = need > ARENA_BLOCK ? need : ARENA_BLOCK;
+    return *size == ARENA_BLOCK ? block_take(a->cache) : mem_try(*size);
+}
+
+void *arena_try(struct arena *a, size_t n) {
+    n = (n + 15) & ~(size_t)15;
+    if (n <= (size_t)(a->end - a->at))
+        return arena_alloc(a, n);
+    size_t size;
+    struct arena_block *b = block_get(a, n, &size);
+    return b ? block_use(a, b, size, n) : NULL;
+}
+
+void *arena_more(struct arena *a, size_t n) {
+    size_t size;
+    struct arena_block *b = block_get(a, n, &size);
+    if (!b) {
+        must(size == ARENA_BLOCK); /* larger ones, where a peer drives them, use arena_try */
+        b = block_reserve(a);
+    }
+    return block_use(a, b, size, n);
+}
+
+void arena_finish(struct arena *a) {
+    struct arena_block *b = a->blocks;
+    struct arena_cache *c = a->cache;
+    *a = (struct arena){0};
+    while (b) {
+        struct arena_block *next = b->next;
+        if (((struct big *)(void *)b)->size == ARENA_BLOCK)
+            block_give(c, b);
+        else
+            mem_free(b);
+        b = next;
+    }
+}
+
+char *arena_text(struct arena *a, struct span s) {
+    char *p = arena_alloc(a, s.n + 1);
+    if (s.n)
+        memcpy(p, s.p, s.n);
+    p[s.n] = 0;
+    return p;
+}
+
+struct span arena_span(struct arena *a, struct span s) {
+    return (struct span){arena_text(a, s), s.n};
+}
+
+char *arena_fmt(struct arena *a, const char *fmt, ...) {
+    va_list ap, again;
+    va_start(ap, fmt);
+    va_copy(again, ap);
+    int n = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    must(n >= 0);
+    char *p = arena_alloc(a, (size_t)n + 1);
+    vsnprintf(p, (size_t)n + 1, fmt, again);
+    va_end(again);
+    return p;
+}

@@ -1,0 +1,211 @@
+#include "io/loop.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+_Thread_local struct loop *me;
+
+static uint64_t now_ms(const struct loop *l) { return l->now / 1000000; }
+
+static void woken(struct watch *w, uint32_t events) {
+    struct loop *l = container_of(w, struct loop, wake);
+    uint64_t n;
+    (void)events;
+    if (env.read(l->wake_fd, &n, sizeof n) < 0)
+        must(errno == EAGAIN || errno == EINTR);
+    atomic_store(&l->signalled, false);
+}
+
+bool loop_init(struct loop *l) {
+    *l = (struct loop){.ep = -1, .wake_fd = -1};
+    struct list *all[] = {&l->tasks,   &l->outputs,     &l->late_outputs,
+                          &l->readers, &l->after_drain, &l->after_turn};
+    for (size_t i = 0; i < array_len(all); i++)
+        list_init(all[i]);
+    arena_cache_init(&l->arenas);
+    l->now = env.now_ns();
+    timers_init(&l->timers, now_ms(l));
+    /* Reserved, not touched: what small reads never use costs no memory. */
+    l->scratch = mmap(NULL, SCRATCH_MAX, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (l->scratch == MAP_FAILED)
+        l->scratch = NULL;
+    l->ep = env.epoll_create();
+    l->wake_fd = env.event_fd();
+    l->wake.ready = woken;
+    return l->scratch && l->ep >= 0 && l->wake_fd >= 0 && loop_watch(l, &l->wake, l->wake_fd);
+}
+
+void loop_finish(struct loop *l) {
+    for (struct message *m = atomic_exchange(&l->inbox, NULL), *next; m; m = next) {
+        next = m->next;
+        mem_free(m); /* nobody will receive it; messages are plain memory */
+    }
+    if (l->wake_fd >= 0)
+        env.close(l->wake_fd);
+    if (l->ep >= 0)
+        env.close(l->ep);
+    if (l->scratch)
+        munmap(l->scratch, SCRATCH_MAX);
+    pond_finish(&l->pond);
+    arena_cache_finish(&l->arenas);
+}
+
+bool loop_watch(struct loop *l, struct watch *w, int fd) {
+    struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = w};
+    w->fd = fd;
+    w->closed = false;
+    return env.epoll_ctl(l->ep, EPOLL_CTL_ADD, fd, &ev) == 0;
+}
+
+void loop_unwatch(struct loop *l, struct watch *w) {
+    (void)l; /* closing the only descriptor of a socket takes it out of epoll */
+    if (w->closed)
+        return;
+    w->closed = true;
+    env.close(w->fd);
+}
+
+void loop_send(struct loop *to, struct message *m) {
+    m->next = atomic_load(&to->inbox);
+    while (!atomic_compare_exchange_weak(&to->inbox, &m->next, m))
+        ;
+    if (!atomic_exchange(&to->signalled, true)) {
+        uint64_t one = 1;
+        if (env.write(to->wake_fd, &one, sizeof one) < 0)
+            must(errno == EAGAIN || errno == EINTR);
+    }
+}
+
+/* After the drain nobody may point into the scratch: in test builds it is overwritten. */
+static void settle(struct loop *l) {
+    pond_settle(&l->pond);
+#ifdef SLUICE_TEST_BUILD
+    memset(l->scratch, 0xEE, l->scratch_used);
+#endif
+    l->scratch_used = 0;
+}
+
+static void drain_outputs(struct loop *l) {
+    /* Only those marked by now: whoever marks himself again is called after the tasks it caused. */
+    struct list todo;
+    list_init(&todo);
+    list_splice(&todo, &l->outputs);
+    for (struct list *n; (n = list_shift(&todo));) {
+        struct output *o = container_of(n, struct output, node);
+        o->flush(o);
+    }
+}
+
+static bool busy(const struct loop *l) {
+    return list_linked(&l->tasks) || list_linked(&l->outputs) || list_linked(&l->after_drain);
+}
+
+void loop_drain(struct loop *l) {
+    do {
+        while (list_linked(&l->tasks) || list_linked(&l->outputs)) {
+            for (struct list *n; (n = list_shift(&l->tasks));) {
+                struct task *t = container_of(n, struct task, node);
+                t->run(t);
+            }
+            drain_outputs(l);
+        }
+        settle(l);
+        if (unlikely(l->on_drained != NULL))
+            l->on_drained(l);
+        for (struct list *n; (n = list_shift(&l->after_drain));) {
+            struct deferred *d = container_of(n, struct deferred, node);
+            d->run(d);
+        }
+    } while (busy(l));
+}
+
+static void refresh(struct loop *l) { l->now = env.now_ns(); }
+
+static void messages(struct loop *l) {
+    if (!atomic_load_explicit(&l->inbox, memory_order_relaxed))
+        return;
+    struct message *m = atomic_exchange(&l->inbox, NULL), *in_order = NULL;
+    while (m) {
+        struct message *next = m->next;
+        m->next = in_order;
+        in_order = m;
+        m = next;
+    }
+    while (in_order) {
+        m = in_order;
+        in_order = m->next;
+        refresh(l);
+        m->receive(m);
+        loop_drain(l);
+    }
+}
+
+static void fire_timers(struct loop *l) {
+    timers_turn(&l->timers, now_ms(l));
+    for (struct timer *t; (t = timers_next_due(&l->timers));) {
+        if (t->at > now_ms(l)) { /* moved since it was filed */
+            timer_start(&l->timers, t, t->at - 1, 0);
+            continue;
+        }
+        t->fire(t);
+        loop_drain(l);
+    }
+}
+
+static void unfinished(struct loop *l, struct list *todo) {
+    for (struct list *n; (n = list_shift(todo));) {
+        struct reader *r = container_of(n, struct reader, node);
+        refresh(l);
+        r->again(r);
+        loop_drain(l);
+    }
+}
+
+static int wait_ms(struct loop *l, int max) {
+    if (list_linked(&l->readers) || list_linked(&l->late_outputs) ||
+        atomic_load_explicit(&l->inbox, memory_order_relaxed))
+        return 0;
+    int64_t ms = timers_wait(&l->timers, now_ms(l), max);
+    return ms > INT32_MAX ? INT32_MAX : (int)ms;
+}
+
+static void end_turn(struct loop *l) {
+    for (struct list *n; (n = list_shift(&l->late_outputs));) {
+        struct output *o = container_of(n, struct output, node);
+        o->flush(o);
+    }
+    for (struct list *n; (n = list_shift(&l->after_turn));) {
+        struct deferred *d = container_of(n, struct deferred, node);
+        d->run(d);
+    }
+}
+
+void loop_turn(struct loop *l, int max_wait_ms) {
+    struct epoll_event ev[LOOP_EVENTS];
+    struct list todo;
+    me = l;
+    list_init(&todo);
+    int n = env.epoll_wait(l->ep, ev, LOOP_EVENTS, wait_ms(l, max_wait_ms));
+    l->turns++;
+    refresh(l);
+    list_splice(&todo, &l->readers); /* those of the last turn; new ones wait */
+    for (int i = 0; i < n; i++) {
+        struct watch *w = ev[i].data.ptr;
+        if (w->closed)
+            continue;
+        if (i)
+            refresh(l);
+        w->ready(w, ev[i].events);
+        loop_drain(l);
+    }
+    messages(l);
+    unfinished(l, &todo);
+    fire_timers(l);
+    end_turn(l);
+}
+
+void loop_run(struct loop *l) {
+    while (!l->stop)
+        loop_turn(l, -1);
+}

@@ -1,0 +1,107 @@
+/*
+ * loop - one thread's event loop: its descriptors, tasks, timers, messages and its scratch.
+ *
+ * One turn: wait for at most 64 events; then for each event, message, due timer and unfinished reader
+ * run its handler, then drain: tasks until there are none, then the outputs that were marked, again until
+ * quiet; settle the pond (lent slices still held are copied, the scratch may be overwritten), run what
+ * was deferred to the end of the drain. At the end of the turn: late outputs (several messages gathered into
+ * one write) and what was deferred to the end of the turn (what epoll may still name).
+ * Nothing is written where it is produced, and no layer is called from inside a call that it made.
+ * Owner: the thread. Thread: its own, but loop_send (any).
+ */
+#pragma once
+#include "base/arena.h"
+#include "base/env.h"
+#include "base/list.h"
+#include "base/slice.h"
+#include "io/timer.h"
+#include <stdatomic.h>
+
+enum { LOOP_EVENTS = 64, SCRATCH_MIN = 64 * 1024, SCRATCH_MAX = 1024 * 1024 };
+
+/* A descriptor, registered once, edge-triggered, for input, output and the peer's shutdown. */
+struct watch {
+    void (*ready)(struct watch *, uint32_t epoll_events);
+    int fd;
+    bool closed; /* events that are still in the batch are dropped */
+};
+
+struct task { /* runs once in this drain */
+    struct list node;
+    void (*run)(struct task *);
+};
+struct output { /* flush() once the tasks are done; post again to be called again */
+    struct list node;
+    void (*flush)(struct output *);
+};
+struct reader { /* had more to read than its share: goes on in the next turn */
+    struct list node;
+    void (*again)(struct reader *);
+};
+struct deferred {
+    struct list node;
+    void (*run)(struct deferred *);
+};
+/* A message to another thread. The receiver owns it from `receive` on. */
+struct message {
+    struct message *next;
+    void (*receive)(struct message *);
+};
+
+struct loop {
+    int ep, wake_fd;
+    struct watch wake;
+    uint64_t now; /* ns, monotonic; refreshed before every handler */
+    struct list tasks, outputs, late_outputs, readers, after_drain, after_turn;
+    struct timers timers;
+    _Atomic(struct message *) inbox;
+    atomic_bool signalled;
+    bool stop;
+    void (*on_drained)(struct loop *); /* may be NULL; e.g. faults after a failed settle */
+
+    unsigned char *scratch; /* SCRATCH_MAX bytes; bodies ride on it until the drain ends */
+    size_t scratch_used;    /* by this handler's reads: lent slices point there */
+    struct pond pond;
+    struct arena_cache arenas;
+    uint64_t turns;
+};
+
+extern _Thread_local struct loop *me;
+
+must_use bool loop_init(struct loop *l); /* false: no descriptor or memory to be had */
+void loop_finish(struct loop *l);
+void loop_turn(struct loop *l, int max_wait_ms); /* -1: until something happens */
+void loop_run(struct loop *l);                   /* turns until l->stop */
+
+must_use bool loop_watch(struct loop *l, struct watch *w, int fd);
+/* Forgets and closes the descriptor now; the watch's memory may go at the end of the turn. */
+void loop_unwatch(struct loop *l, struct watch *w);
+
+static inline void loop_post(struct loop *l, struct task *t) {
+    if (!t->node.next)
+        list_append(&l->tasks, &t->node);
+}
+static inline void loop_output(struct loop *l, struct output *o) {
+    if (!o->node.next)
+        list_append(&l->outputs, &o->node);
+}
+static inline void loop_late_output(struct loop *l, struct output *o) {
+    if (!o->node.next)
+        list_append(&l->late_outputs, &o->node);
+}
+static inline void loop_unfinished(struct loop *l, struct reader *r) {
+    if (!r->node.next)
+        list_append(&l->readers, &r->node);
+}
+static inline void loop_after_drain(struct loop *l, struct deferred *d) {
+    must(!d->node.next);
+    list_append(&l->after_drain, &d->node);
+}
+static inline void loop_after_turn(struct loop *l, struct deferred *d) {
+    must(!d->node.next);
+    list_append(&l->after_turn, &d->node);
+}
+/* From any thread; never blocks. One wake-up for many messages. */
+void loop_send(struct loop *to, struct message *m);
+/* For code outside of a handler (start, tests): runs the drain. */
+void loop_drain(struct loop *l);

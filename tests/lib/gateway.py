@@ -144,7 +144,7 @@ class Gateway:
         with open(self.stdout_path, 'rb') as f:
             return f.read().decode(errors='replace')
 
-    def signal(self, number):
+    def send_signal(self, number):
         self.process.send_signal(number)
 
     def client(self, port=None):

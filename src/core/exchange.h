@@ -1,0 +1,125 @@
+/*
+ * exchange - one piece of work between a front (who asks) and a back (who answers), with filters between.
+ *
+ *     front --head--> filters 0..n --start--> back
+ *     front <--head-- filters n..0 <-respond- back
+ *
+ * Commands go down by direct call; events come up from the loop: what a command has to report is posted to
+ * the exchange's task. Everything that moves, moves in that task: stages are pumped, readable and room are
+ * told. The exchange is freed at the end of the drain after it has ended, and writes one record.
+ * Owner: its thread's list; ended by the front (finish, abort) or by a fault. Thread: one for life.
+ */
+#pragma once
+#include "core/body.h"
+#include "core/filter.h"
+#include "core/op.h"
+#include "core/snapshot.h"
+#include "io/loop.h"
+#include "io/tcp.h"
+
+struct thread;
+
+struct front_ops {
+    const char *name;                     /* for the record: "h1" */
+    void (*head)(struct exchange *);      /* x->resp is ready: an interim head, then the final one */
+    void (*readable)(struct exchange *);  /* response body: data, or its end with trailers */
+    void (*room)(struct exchange *);      /* request body: wanted, room again, or not wanted */
+    void (*failed)(struct exchange *);    /* the answer breaks off: reset. Last call */
+};
+struct back_ops {
+    const char *name;
+    void (*start)(struct exchange *);     /* the request head has passed all filters */
+    void (*readable)(struct exchange *);  /* request body: data, or its end with trailers; or NULL */
+    void (*room)(struct exchange *);      /* response body: room again, or not wanted; or NULL */
+};
+
+enum x_state { X_NEW, X_REQUEST, X_BACK, X_RESPONSE, X_STREAM, X_DONE };
+
+/* Why it ended, for conservation: accepted = completed + aborted + rejected. */
+enum x_end { X_END_NONE, X_END_COMPLETED, X_END_ABORTED, X_END_REJECTED };
+
+struct facts { /* found by the front and the core before any filter runs */
+    struct address peer;          /* the other end of the connection */
+    struct address client;        /* from trusted proxies' words, else the peer */
+    const struct listener_conf *listener;
+    char request_id[64];
+    unsigned char request_id_len;
+    unsigned char http_minor;     /* 10 or 11, 20 */
+    const char *protocol;         /* "HTTP/1.1": for the log */
+};
+
+struct times { /* ns on the loop's clock; 0: did not happen */
+    uint64_t start, route, back_start, connected, sent, first_byte, head, end;
+};
+
+struct exchange {
+    uint32_t magic;
+    unsigned char state, end;     /* enum x_state, enum x_end */
+    bool waiting, calling, head_sent, interim, final_head, refused, attempted;
+    unsigned char depth;          /* filters [0, depth) have seen the request */
+    unsigned char up;             /* response filters from up-1 down to 0 still run */
+    enum fault fault;             /* why the answer is the gateway's own, or broke off */
+    const char *fault_detail;     /* for the operator's log only; static or in the arena */
+    struct thread *thread;
+    struct snapshot_ref *snap;
+    const struct route *route;    /* NULL: none matched */
+    const struct plan *plan;
+    const struct front_ops *front;
+    void *front_data;
+    const struct back_ops *back;
+    const void *back_conf;
+    void *back_data;
+    struct step *step[FILTERS_MAX];
+    struct list ops, back_ops_list;
+    struct task task;
+    struct deferred free;
+    struct list node;             /* in thread->exchanges */
+    struct timer deadline;
+    uint64_t deadline_at;         /* ns; 0: none */
+
+    struct head req, resp;
+    struct half up_half, down_half; /* request body, response body */
+    uint64_t max_body;            /* of the request */
+    uint64_t bytes_in, bytes_out; /* on the client's wire, counted by the front */
+    struct span capture[CAPTURES_MAX]; /* path captures, still encoded; names stand in the route */
+    const struct service_conf *service; /* chosen by the back */
+    struct span endpoint;         /* its address as text; lives as long as the exchange */
+    unsigned attempts;
+    int upstream_status;
+    struct facts facts;
+    struct times t;
+    struct arena arena;           /* in the same block: what follows are its first bytes */
+};
+
+enum { EXCHANGE_MAGIC = 0x58434847 };
+
+/* Front commands. */
+/* NULL: no memory. The front then fills req, facts, front_data and calls one of the next two. */
+must_use struct exchange *exchange_create(struct thread *t, const struct front_ops *front,
+                                          void *front_data);
+void exchange_start(struct exchange *x); /* head complete; body bytes that came with it are pushed */
+/* The head was malformed or refused by the door: one path for every error. May be called instead of
+ * exchange_start. x->req holds what is known. */
+void exchange_refuse(struct exchange *x, enum fault why);
+void exchange_finish(struct exchange *x); /* the answer has left entirely */
+void exchange_abort(struct exchange *x, enum fault why); /* the asker is gone */
+
+/* Back commands. */
+/* x->resp holds a complete head (status, fields), down_half.length is set (-1: unknown). */
+void exchange_respond(struct exchange *x);
+void exchange_interim(struct exchange *x); /* a 103 head in x->resp; it is told at once */
+/* Before the head: an error answer is made. After it: the front is told that the answer breaks off. */
+void exchange_fail(struct exchange *x, enum fault why, const char *detail);
+
+/* Filter commands. */
+void exchange_resume(struct exchange *x, enum verdict v);
+/* Makes the gateway's own answer for a fault the back: `return exchange_answer(x, FAULT_...)`. */
+enum verdict exchange_answer(struct exchange *x, enum fault why, const char *detail);
+
+/* Anybody: run the task in this drain. */
+static inline void exchange_wake(struct exchange *x) {
+    if (x->state != X_DONE)
+        loop_post(me, &x->task);
+}
+/* Milliseconds until the exchange's deadline, at most `max_ms`; 0: it has passed. */
+uint64_t exchange_time_left_ms(const struct exchange *x, uint64_t max_ms);

@@ -1,0 +1,64 @@
+/*
+ * filter - who shapes an exchange between its front and its back: a const record per kind, one step per
+ * exchange. A filter knows no other filter and no front or back.
+ *
+ * request() runs when the head has come, response() on the way back for every filter that has seen the
+ * request (last first). Each says what happens next. WAIT: this step holds an op; exchange_resume follows.
+ * WAIT_BODY: collect the body up to its limit, then call the _body slot. ANSWER: x->back was replaced, its
+ * answer passes the filters before this one.
+ * Owner: steps belong to the exchange, conf to the snapshot. Thread: that of the exchange.
+ */
+#pragma once
+#include "base/list.h"
+#include <stddef.h>
+
+struct exchange;
+struct step;
+
+enum verdict { NEXT, WAIT, WAIT_BODY, ANSWER };
+
+/* Position in the chain, never the order of lines in the configuration. */
+enum phase {
+    PHASE_GUARD,
+    PHASE_IDENTIFY,
+    PHASE_PERMIT,
+    PHASE_ADMIT,
+    PHASE_SHAPE,
+    PHASE_CACHE,
+    PHASE_CONTENT,
+};
+
+struct filter_ops {
+    const char *name; /* of the policy, for explain, log and metrics */
+    enum phase phase;
+    size_t step_size; /* begins with struct step */
+    enum verdict (*request)(struct step *), (*request_body)(struct step *);
+    enum verdict (*response)(struct step *), (*response_body)(struct step *);
+    void (*done)(struct step *); /* once, however the exchange ended; starts nothing */
+};
+
+struct filter { /* one configured policy on one route, in the snapshot */
+    const struct filter_ops *ops;
+    const void *conf;
+    bool observe; /* mode: observe - evaluate, count, log, let pass */
+};
+
+struct step {
+    struct exchange *x;
+    const struct filter *filter;
+    struct list ops;
+    unsigned char at; /* index in the plan */
+    bool done_called;
+};
+
+/* What an exchange runs through: built once, in the snapshot. */
+struct back_ops;
+struct plan {
+    const struct filter *filter;
+    unsigned count;
+    size_t steps_size; /* of all steps, aligned */
+    const struct back_ops *back;
+    const void *back_conf;
+};
+
+enum { FILTERS_MAX = 24 };

@@ -1,0 +1,157 @@
+/*
+ * snapshot - a configuration, compiled: what the data plane, check, explain, routes, admin and later the
+ * dashboard read alike. Built aside by conf, immutable once published, freed after its last exchange.
+ *
+ * Every thing that came from the file keeps where it stood (`where`), so that messages, explain and logs
+ * can name file:line. Spans and arrays lie in the snapshot's arena.
+ * Owner: counted atomically; a thread holds it by its own handle (snapshot_ref) with plain counts.
+ * Thread: built by one, then read by all.
+ */
+#pragma once
+#include "base/arena.h"
+#include "core/filter.h"
+#include "data/template.h"
+#include "http/names.h"
+#include "http/h1.h"
+#include "io/tcp.h"
+#include <stdatomic.h>
+
+enum { CAPTURES_MAX = 16 };
+
+struct where {
+    const char *file; /* as given by the user; NULL: shipped value */
+    unsigned line, column;
+};
+
+struct limits_conf { /* LIMITS.md; every field in the schema table */
+    struct h1_limits h1_request, h1_response, h1_trailers;
+    uint32_t query_params_max;
+    bool keep_encoded_slash;
+    uint64_t max_body;
+    uint64_t first_byte_timeout_ms, header_timeout_ms, keepalive_timeout_ms;
+    uint64_t body_idle_timeout_ms, send_stall_timeout_ms;
+    uint64_t body_min_rate; /* bytes/s after 10 s; 0: off */
+    uint32_t keepalive_requests;
+    uint64_t max_connection_age_ms;
+    uint32_t max_connections, per_ip_connections; /* max_connections 0: from the descriptor limit */
+    uint32_t interim_responses_max, max_forwards_depth;
+};
+
+struct listener_conf {
+    struct span name, address_text;
+    struct address address;
+    struct span scheme;    /* "http", "https" */
+    bool redirect_https;   /* answers with redirects only */
+    uint32_t index;
+    uint64_t routes_bit;   /* bit `index` (at most 64 listeners), for route conditions */
+    struct where where;
+};
+
+struct endpoint_conf {
+    struct span address_text; /* "host:port", "unix:/path" */
+    struct span host;         /* a name to resolve; empty: `address` is fixed */
+    uint16_t port;
+    struct address address;
+    uint32_t weight;          /* 1.. */
+    struct where where;
+};
+
+enum balance { BALANCE_ROUND_ROBIN, BALANCE_LEAST_REQUESTS };
+enum host_mode { HOST_KEEP, HOST_SERVICE, HOST_NAME };
+
+struct service_conf {
+    struct span name;
+    uint32_t index;
+    const struct endpoint_conf *endpoint;
+    uint32_t endpoint_count;
+    bool discover;            /* one endpoint per address of each host name (discover: {dns: ..}) */
+    enum balance balance;
+    enum host_mode host_mode;
+    struct span host_name;    /* HOST_NAME */
+    uint64_t connect_timeout_ms, timeout_ms /* 0: none */, first_byte_timeout_ms, idle_timeout_ms;
+    uint64_t keepalive_idle_ms;
+    uint32_t keepalive_requests;
+    uint32_t max_connections; /* per endpoint, over all threads */
+    uint32_t max_pending;     /* waiting for a connection, per thread */
+    uint64_t queue_timeout_ms;
+    struct where where;
+};
+
+struct target {
+    const struct service_conf *service;
+    uint32_t weight;
+    struct where where;
+};
+
+struct forward_conf { /* back_conf of `proxy` */
+    const struct target *target;
+    uint32_t target_count, weight_sum;
+    const struct template *sticky;  /* NULL: by weight alone */
+    uint64_t timeout_ms;            /* 0: the service's */
+};
+
+struct errors_conf; /* core/problem.h: replaced error answers */
+
+/* How a route looks to a request: an opaque compiled form lives in struct router (core/route.h). */
+struct route {
+    struct span name;
+    uint32_t index;
+    struct where where;
+    const struct route_match *match;   /* core/route.h */
+    const struct span *capture_name;   /* by place in exchange->capture */
+    uint32_t capture_count;
+    struct plan plan;
+    uint64_t max_body, request_timeout_ms;
+    const struct limits_conf *limits;
+    const struct errors_conf *errors;  /* NULL: the shipped answers */
+    const struct setting *settings;    /* every setting with its origin, for explain */
+    uint32_t setting_count;
+    const void *log;                   /* observe/log.h: route's own log policy; NULL: the top one */
+};
+
+/* A setting or policy in force on a route and where it came from. */
+struct setting {
+    struct span name;    /* "request_timeout", "rewrite" */
+    struct span value;   /* as YAML flow text, secrets hidden */
+    struct span origin;  /* "default", "defaults", "group routes[1]", "route", "policies.api" */
+    struct where where;
+};
+
+struct router;
+struct log_conf;
+
+struct snapshot {
+    atomic_uint refs;
+    struct arena arena;
+    uint64_t generation;
+    struct span *file;               /* every file read, for messages and watching */
+    uint32_t file_count;
+    const struct listener_conf *listener;
+    uint32_t listener_count;
+    struct address admin;            /* len 0: no admin listener */
+    struct span admin_text;
+    const struct service_conf *service;
+    uint32_t service_count;
+    const struct route *route;       /* leaves, in the order of the file */
+    uint32_t route_count;
+    const struct router *router;
+    const struct cidr *trusted;      /* trusted_proxies */
+    uint32_t trusted_count;
+    const struct span *identity;     /* header names set for services (lower-case): stripped from clients */
+    uint32_t identity_count;
+    struct limits_conf limits;
+    const struct log_conf *log;
+    uint32_t workers;                /* 0: one per allowed CPU */
+    uint64_t shutdown_grace_ms;
+    void (*free_parts)(struct snapshot *); /* what is not arena memory: regexes; or NULL */
+};
+
+void snapshot_ref_atomic(struct snapshot *s);
+void snapshot_unref_atomic(struct snapshot *s); /* the last one frees */
+
+/* A thread's own hold on a snapshot: plain counts of its exchanges. */
+struct snapshot_ref {
+    struct snapshot *snapshot;
+    uint32_t refs;
+    struct snapshot_ref *next;
+};

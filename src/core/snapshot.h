@@ -74,6 +74,7 @@ struct service_conf {
     uint32_t max_connections; /* per endpoint, over all threads */
     uint32_t max_pending;     /* waiting for a connection, per thread */
     uint64_t queue_timeout_ms;
+    void *lasting;            /* service/endpoint.h: endpoints, counters; set before publishing */
     struct where where;
 };
 
@@ -106,7 +107,8 @@ struct route {
     const struct errors_conf *errors;  /* NULL: the shipped answers */
     const struct setting *settings;    /* every setting with its origin, for explain */
     uint32_t setting_count;
-    const void *log;                   /* observe/log.h: route's own log policy; NULL: the top one */
+    const void *log;                   /* observe/log.h: the route's own log policy; NULL: the top one */
+    void *lasting;                     /* statistics by name (observe/metrics); set before publishing */
 };
 
 /* A setting or policy in force on a route and where it came from. */

@@ -59,7 +59,7 @@ struct h1_message {
     struct span ws_key;       /* Sec-WebSocket-Key, Sec-WebSocket-Accept */
     uint32_t keep_alive_s;    /* Keep-Alive: timeout=N of a service; 0: not said */
     bool auth_challenge;      /* WWW-Authenticate: NTLM or Negotiate: the connection is not shared */
-    uint16_t stripped_identity; /* fields of HDR_IDENTITY that a client sent */
+    uint16_t stripped_identity; /* fields of HF_IDENTITY that a client sent */
 };
 
 struct h1_rules {
@@ -70,7 +70,7 @@ struct h1_rules {
 
 /* Copies the parsed head into the arena and judges it: target, host, framing, hop-by-hop fields and those
  * named by Connection dropped, names lower-case. Identity and override fields of clients are dropped
- * here; HDR_FORWARDED fields stay, the core decides by the peer's trust. NO_MEMORY: FAULT_OUT_OF_MEMORY.
+ * here; HF_FORWARDED fields stay, the core decides by the peer's trust. NO_MEMORY: FAULT_OUT_OF_MEMORY.
  * Even on a fault h->method and h->target hold what is known, for the log. */
 must_use enum fault h1_request(const struct h1_parser *p, const char *bytes,
                                const struct h1_rules *rules, struct head *h, struct h1_message *m);

@@ -1,0 +1,77 @@
+/*
+ * thread - what one thread of the gateway owns for life: loop, exchanges, its hold on the snapshot, its counts.
+ *
+ * Workers and the control thread are the same kind; the control thread has no public listeners. Counters
+ * have one writer, their thread; others read them relaxed. Rooms above keep their per-thread state behind
+ * the `local` slots (pools, log ring ...), set up by main.
+ * Owner: main. Thread: its own, but for what says otherwise.
+ */
+#pragma once
+#include "core/exchange.h"
+#include "core/record.h"
+
+/* name, Prometheus suffix-free help */
+#define COUNTER_LIST(C)                                                                            \
+    C(client_connections_accepted, "Client connections accepted")                                  \
+    C(client_connections_closed, "Client connections closed")                                      \
+    C(client_connections_refused_total, "Client connections refused: limit on all connections")    \
+    C(client_connections_refused_address, "Client connections refused: limit per address")         \
+    C(client_connections_refused_descriptors, "Accepting paused: descriptors ran out")             \
+    C(client_bytes_received, "Bytes read from clients")                                            \
+    C(client_bytes_sent, "Bytes written to clients")                                               \
+    C(upstream_connections_opened, "Connections to services opened")                               \
+    C(upstream_connections_reused, "Requests sent on a kept connection")                           \
+    C(upstream_connections_closed, "Connections to services closed")                               \
+    C(upstream_connections_failed, "Connections to services that could not be opened")             \
+    C(upstream_excess_bytes, "Connections to services closed for bytes that nobody asked for")     \
+    C(upstream_bytes_received, "Bytes read from services")                                         \
+    C(upstream_bytes_sent, "Bytes written to services")                                            \
+    C(exchanges_accepted, "Requests accepted, malformed ones included")                            \
+    C(exchanges_completed, "Requests whose answer has left entirely")                              \
+    C(exchanges_aborted, "Requests that broke off: client gone, or the answer broke off")          \
+    C(exchanges_rejected, "Requests refused as malformed or over a limit")                         \
+    C(identity_headers_stripped, "Identity headers that clients sent, removed")                    \
+    C(expression_errors, "Expressions that failed at run time")                                    \
+    C(log_dropped, "Access log lines dropped because the writer was behind")                       \
+    C(body_bytes_settled, "Body bytes copied because their reader was slow")
+
+struct counters {
+#define C(name, help) _Atomic uint64_t name;
+    COUNTER_LIST(C)
+#undef C
+};
+
+/* One writer: no locked instruction. */
+#define count_add(field, n)                                                                        \
+    atomic_store_explicit(&(field), atomic_load_explicit(&(field), memory_order_relaxed) + (n),    \
+                          memory_order_relaxed)
+#define count_up(t, name) count_add((t)->counters.name, 1)
+
+enum local_slot { LOCAL_POOLS, LOCAL_SERVICES, LOCAL_METRICS, LOCAL_LOG, LOCAL_LISTENERS,
+                  LOCAL_COUNT };
+enum { SINKS_MAX = 4 };
+
+struct thread {
+    struct loop loop;             /* first: me is its loop */
+    unsigned index;               /* 0..n-1 workers, n control */
+    bool control;
+    struct snapshot_ref *snap;    /* the current one; older ones behind it while exchanges hold them */
+    struct list exchanges;        /* all live ones */
+    uint32_t exchange_count;
+    struct counters counters;
+    void *local[LOCAL_COUNT];
+    /* Called at every end, in order; set before the loop runs. */
+    void (*sink[SINKS_MAX])(struct thread *, const struct record *);
+    bool draining;                /* shutting down: connections close after their answer */
+    uint64_t request_seq;         /* part of request ids */
+    char id_prefix[24];
+};
+
+static inline struct thread *thread_me(void) { return (struct thread *)(void *)me; }
+
+must_use bool thread_init(struct thread *t, unsigned index);
+void thread_finish(struct thread *t);
+/* Makes `s` (one reference is taken over) the snapshot of this thread's new exchanges. In the thread. */
+void thread_use_snapshot(struct thread *t, struct snapshot *s);
+struct snapshot_ref *thread_hold(struct thread *t);
+void thread_release(struct thread *t, struct snapshot_ref *r);

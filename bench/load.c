@@ -37,6 +37,7 @@ struct conn {
     size_t left;    /* bytes of the body still to come */
     size_t kept;    /* bytes of a head that came in pieces */
     char *head;
+    bool closing;      /* the answer says that it is the last one */
     struct conn *next; /* in the list of idle ones */
 };
 
@@ -167,7 +168,7 @@ static void answered(struct conn *c) {
     uint64_t now = now_ns();
     record(now - c->begun);
     sum.requests++;
-    if (opt.once) {
+    if (opt.once || c->closing) {
         c->state = LAST;
         return;
     }
@@ -178,27 +179,33 @@ static void answered(struct conn *c) {
         ask(c, now);
 }
 
-/* Returns the head's length and sets the body's, 0 when it is not whole yet, -1 when it is no 200.
- */
-static ssize_t read_head(const char *p, size_t n, size_t *body) {
+static bool is_field(const char *line, const char *name) {
+    return strncasecmp(line, name, strlen(name)) == 0;
+}
+
+/* Returns the head's length, 0 when it is not whole yet, -1 when it is no 200 with a length. */
+static ssize_t read_head(struct conn *c, const char *p, size_t n) {
+    bool sized = false;
     const char *end = memmem(p, n, "\r\n\r\n", 4);
     if (!end)
         return n < HEAD_MAX ? 0 : -1;
     size_t head = (size_t)(end - p) + 4;
     if (n < 12 || memcmp(p, "HTTP/1.1 200", 12) != 0)
         return -1;
+    c->closing = false;
     for (const char *at = p; (at = memchr(at, '\n', (size_t)(end - at))); at++) {
-        if (strncasecmp(at + 1, "content-length:", 15) == 0) {
-            *body = strtoull(at + 16, NULL, 10);
-            return (ssize_t)head;
+        if (is_field(at + 1, "content-length:")) {
+            c->left = strtoull(at + 16, NULL, 10);
+            sized = true;
         }
+        if (is_field(at + 1, "connection: close"))
+            c->closing = true;
     }
-    return -1;
+    return sized ? (ssize_t)head : -1;
 }
 
 static void take_head(struct conn *c, size_t n) {
-    size_t body = 0;
-    ssize_t head = read_head(scratch, n, &body);
+    ssize_t head = read_head(c, scratch, n);
     if (head < 0) {
         lost(c);
         return;
@@ -212,8 +219,8 @@ static void take_head(struct conn *c, size_t n) {
     }
     c->kept = 0;
     size_t have = n - (size_t)head;
-    sum.bytes += body;
-    c->left = body > have ? body - have : 0;
+    sum.bytes += c->left;
+    c->left = c->left > have ? c->left - have : 0;
     c->state = BODY;
     if (c->left == 0)
         answered(c);
@@ -229,12 +236,14 @@ static ssize_t receive(struct conn *c) {
 }
 
 static void again(struct conn *c) {
+    bool paced = opt.once && opt.rate > 0; /* connects when the next request is due */
+    sum.closed += !opt.once;
     drop(c);
-    if (opt.rate <= 0 && now_ns() < end_at)
+    if (!paced && now_ns() < end_at)
         connect_again(c);
 }
 
-static void readable(struct conn *c) {
+static void readable(struct conn *c, bool ended) {
     while (c->fd >= 0) {
         enum state before = c->state;
         ssize_t n = receive(c);
@@ -255,7 +264,7 @@ static void readable(struct conn *c) {
             if (c->left == 0)
                 answered(c);
         }
-        if (before == HEAD && !opt.once && c->state != BODY)
+        if (before == HEAD && !ended && !opt.once && c->state != BODY)
             return; /* the next edge tells when the next answer is there */
     }
 }
@@ -299,7 +308,7 @@ static void event(struct conn *c, uint32_t events) {
     if (c->state == CONNECTING && events & (EPOLLOUT | EPOLLERR | EPOLLHUP))
         connected(c);
     if (c->fd >= 0 && events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP))
-        readable(c);
+        readable(c, events & ~(uint32_t)(EPOLLIN | EPOLLOUT));
 }
 
 /* Sends what is due; returns how long to wait for the next, in ns. */

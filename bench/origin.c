@@ -119,7 +119,8 @@ static bool answer_all(int fd, struct peer *p, const char *buf, size_t n) {
     return true;
 }
 
-static void readable(int fd) {
+/* Stops after a short read, unless the end has come too: it would not be told again. */
+static void readable(int fd, bool ended) {
     static char scratch[HEAD_MAX * 2];
     struct peer *p = &peers[fd];
     for (;;) {
@@ -137,7 +138,7 @@ static void readable(int fd) {
                 p->kept = kept;
             return;
         }
-        if (!answer_all(fd, p, scratch, kept + (size_t)n) || n < HEAD_MAX)
+        if (!answer_all(fd, p, scratch, kept + (size_t)n) || (n < HEAD_MAX && !ended))
             return;
     }
 }
@@ -187,7 +188,7 @@ int main(int argc, char **argv) {
             if (ev[i].data.fd == listener)
                 welcome(ep, listener);
             else
-                readable(ev[i].data.fd);
+                readable(ev[i].data.fd, ev[i].events & ~(uint32_t)(EPOLLIN | EPOLLOUT));
         }
     }
 }

@@ -4,6 +4,8 @@
  * "10k" 10 KiB, any other 1 KiB. Bodies of requests are not read: the load sends none.
  *
  *   origin PORT      prints "ready" when it listens, runs until it is killed
+ *
+ * On the UDP port of the same number it takes log lines by syslog and throws them away.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -159,12 +161,19 @@ static void welcome(int ep, int listener) {
     }
 }
 
-static int listen_on(const char *port) {
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+static void swallow(int fd) {
+    char byte;
+    while (recv(fd, &byte, 1, MSG_TRUNC) >= 0)
+        ;
+}
+
+static int listen_on(const char *port, int type) {
+    int fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     sa.sin_port = htons((in_port_t)strtoul(port, NULL, 10));
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
-    if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof sa) < 0 || listen(fd, 4096) < 0)
+    if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof sa) < 0 ||
+        (type == SOCK_STREAM && listen(fd, 4096) < 0))
         die("origin: listen");
     return fd;
 }
@@ -177,9 +186,12 @@ int main(int argc, char **argv) {
     small = make_answer(1 << 10);
     medium = make_answer(10 << 10);
     large = make_answer(1 << 20);
-    int listener = listen_on(argv[1]), ep = epoll_create1(EPOLL_CLOEXEC);
-    struct epoll_event ev[64] = {{.events = EPOLLIN, .data.fd = listener}};
-    epoll_ctl(ep, EPOLL_CTL_ADD, listener, ev);
+    int ep = epoll_create1(EPOLL_CLOEXEC);
+    int listener = listen_on(argv[1], SOCK_STREAM), log = listen_on(argv[1], SOCK_DGRAM);
+    struct epoll_event ev[64] = {{.events = EPOLLIN, .data.fd = listener},
+                                 {.events = EPOLLIN, .data.fd = log}};
+    epoll_ctl(ep, EPOLL_CTL_ADD, listener, &ev[0]);
+    epoll_ctl(ep, EPOLL_CTL_ADD, log, &ev[1]);
     printf("ready\n");
     fflush(stdout);
     for (;;) {
@@ -187,6 +199,8 @@ int main(int argc, char **argv) {
         for (int i = 0; i < n; i++) {
             if (ev[i].data.fd == listener)
                 welcome(ep, listener);
+            else if (ev[i].data.fd == log)
+                swallow(log);
             else
                 readable(ev[i].data.fd, ev[i].events & ~(uint32_t)(EPOLLIN | EPOLLOUT));
         }

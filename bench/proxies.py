@@ -1,0 +1,338 @@
+"""proxies - NGINX, HAProxy and sluice as the benchmark runs them: one worker, the same work.
+
+Each makes the same request for the service: HTTP/1.1 keep-alive, X-Forwarded-For added, no compression,
+connections to the service kept. A Setup says what a scenario wants; a Proxy is one running process
+group. All that a proxy writes goes to its folder.
+"""
+import os
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(HERE)
+
+
+class Setup:
+    """log: an access log in each one's cheapest whole form. big: tuned for large bodies. routes: that many
+    routes with captures instead of one (0: one). config: sluice's own file instead of a made one."""
+
+    def __init__(self, log=False, big=False, routes=0, config=None, reload=False):
+        self.log, self.big, self.routes, self.config, self.reload = log, big, routes, config, reload
+
+    def key(self):
+        return (self.log, self.big, self.routes, self.config, self.reload)
+
+
+def free_port():
+    with socket.create_server(('127.0.0.1', 0)) as s:
+        return s.getsockname()[1]
+
+
+def children(pid):
+    """pid and all its descendants."""
+    found = [pid]
+    for task in listdir(f'/proc/{pid}/task'):
+        try:
+            with open(f'/proc/{pid}/task/{task}/children', encoding='ascii') as f:
+                for child in f.read().split():
+                    found += children(int(child))
+        except OSError:
+            continue
+    return found
+
+
+def listdir(path):
+    try:
+        return os.listdir(path)
+    except OSError:
+        return []
+
+
+class Proxy:
+    name = ''
+
+    def __init__(self, setup, origin_port, folder, core):
+        self.setup, self.origin, self.folder, self.core = setup, origin_port, folder, core
+        self.port = free_port()
+        self.process = None
+        self.output = os.path.join(folder, 'output')
+
+    # What differs
+    def write_config(self):
+        raise NotImplementedError
+
+    def command(self):
+        raise NotImplementedError
+
+    def reload(self):
+        self.process.send_signal(signal.SIGHUP)
+
+    @classmethod
+    def version(cls):
+        raise NotImplementedError
+
+    # What does not
+    def write(self, name, text):
+        path = os.path.join(self.folder, name)
+        with open(path, 'w', encoding='utf-8') as f:
+            f.write(text)
+        return path
+
+    def start(self):
+        """Starts it, pinned to its core; returns the milliseconds until it accepts a connection."""
+        os.makedirs(self.folder, exist_ok=True)
+        self.write_config()
+        # The core is set by this process before it executes the proxy: taskset would cost start time.
+        begun = time.monotonic()
+        with open(self.output, 'wb') as out:
+            self.process = subprocess.Popen(
+                self.command(), stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=self.folder,
+                preexec_fn=lambda: os.sched_setaffinity(0, [self.core]))
+        while True:
+            try:
+                socket.create_connection(('127.0.0.1', self.port), 1).close()
+                return (time.monotonic() - begun) * 1000
+            except OSError:
+                if self.process.poll() is not None or time.monotonic() - begun > 20:
+                    raise RuntimeError(f'{self.name} did not start:\n{self.said()}') from None
+                time.sleep(0.0005)
+
+    def said(self):
+        with open(self.output, 'rb') as f:
+            return f.read()[-3000:].decode(errors='replace')
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def stop(self):
+        if not self.process:
+            return
+        tree = children(self.process.pid)
+        if self.alive():
+            self.process.terminate()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            for pid in tree:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            self.process.wait()
+
+    def cpu_s(self):
+        """CPU seconds (user + system) of all its processes and threads so far. The scheduler's own count
+        in nanoseconds where the kernel keeps it, else the ticks of /proc/PID/stat."""
+        total = 0.0
+        for pid in children(self.process.pid):
+            for task in listdir(f'/proc/{pid}/task'):
+                total += task_cpu(f'/proc/{pid}/task/{task}')
+        return total
+
+    def memory_kb(self, field='Pss'):
+        total = 0
+        for pid in children(self.process.pid):
+            try:
+                with open(f'/proc/{pid}/smaps_rollup', encoding='ascii') as f:
+                    total += int(re.search(rf'^{field}:\s+(\d+)', f.read(), re.M).group(1))
+            except (OSError, AttributeError):
+                continue
+        return total
+
+
+def task_cpu(folder):
+    try:
+        with open(folder + '/schedstat', encoding='ascii') as f:
+            ns = int(f.read().split()[0])
+        if ns:
+            return ns / 1e9
+        with open(folder + '/stat', encoding='ascii') as f:
+            column = f.read().rsplit(')', 1)[1].split()
+        return (int(column[11]) + int(column[12])) / os.sysconf('SC_CLK_TCK')
+    except (OSError, IndexError):
+        return 0.0
+
+
+def first_line(*argv):
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    return (done.stdout + done.stderr).strip().split('\n')[0]
+
+
+class Nginx(Proxy):
+    name = 'nginx'
+
+    @classmethod
+    def version(cls):
+        return first_line(find('nginx'), '-v').replace('nginx version: ', '')
+
+    def write_config(self):
+        s = self.setup
+        log = 'access_log off;'
+        if s.log:
+            log = f'access_log {self.folder}/access.log combined buffer=64k flush=1s;'
+        big = 'proxy_buffers 16 64k; proxy_buffer_size 64k; proxy_busy_buffers_size 256k; ' \
+              'proxy_max_temp_file_size 0;' if s.big else ''
+        place = 'proxy_pass http://origin;'
+        locations = f'location / {{ {place} }}\n'
+        for i in range(s.routes):
+            locations += f'location /api/r{i}/ {{ {place} }}\n'
+        self.write('nginx.conf', f'''
+daemon off;
+worker_processes 1;
+worker_rlimit_nofile 20000;
+pid {self.folder}/nginx.pid;
+error_log {self.folder}/error.log error;
+events {{ worker_connections 18000; }}
+http {{
+    {log}
+    {''.join(f'{kind}_temp_path {self.folder}/{kind}; ' for kind in
+             ('client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'))}
+    keepalive_timeout 75s;
+    keepalive_requests 1000000000;
+    tcp_nodelay on;
+    upstream origin {{
+        server 127.0.0.1:{self.origin};
+        keepalive 512;
+        keepalive_requests 1000000000;
+    }}
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+    proxy_set_header Host $host;
+    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+    {big}
+    server {{
+        listen 127.0.0.1:{self.port} backlog=4096;
+        {locations}
+    }}
+}}
+''')
+
+    def command(self):
+        return [find('nginx'), '-p', self.folder, '-c', self.folder + '/nginx.conf']
+
+
+class Haproxy(Proxy):
+    name = 'haproxy'
+
+    @classmethod
+    def version(cls):
+        return ' '.join(first_line(find('haproxy'), '-v').split()[:3])
+
+    def write_config(self):
+        s = self.setup
+        log = f'log 127.0.0.1:{self.origin} format rfc3164 local0 info' if s.log else ''
+        use = 'default_backend origin'
+        if s.routes:
+            self.write('routes.map', ''.join(f'/api/r{i}/ origin\n' for i in range(s.routes)))
+            use = f'use_backend %[path,map_beg({self.folder}/routes.map)]\n    ' + use
+        self.write('haproxy.cfg', f'''
+global
+    nbthread 1
+    maxconn {2000 if s.big else 9500}
+    {log}
+    {'tune.pipesize 1048576' if s.big else ''}
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 75s
+    timeout server 60s
+    timeout http-keep-alive 75s
+    http-reuse always
+    {'log global' if s.log else ''}
+    {'option httplog' if s.log else ''}
+    {'option splice-response' if s.big else ''}
+frontend f
+    bind 127.0.0.1:{self.port} backlog 4096
+    option forwardfor
+    {use}
+backend origin
+    server origin 127.0.0.1:{self.origin}
+''')
+
+    def command(self):
+        master = ['-W'] if self.setup.reload else []
+        return [find('haproxy'), *master, '-db', '-f', self.folder + '/haproxy.cfg']
+
+    def reload(self):
+        self.process.send_signal(signal.SIGUSR2)
+
+
+class Sluice(Proxy):
+    name = 'sluice'
+    binary = os.path.join(ROOT, 'build', 'sluice')
+
+    @classmethod
+    def version(cls):
+        return first_line(cls.binary, '--version')
+
+    def write_config(self):
+        self.admin = free_port()
+        s = self.setup
+        if s.config:
+            self.copy_config()
+            return
+        log = f'log: {{access: {{file: {self.folder}/access.log, format: json}}}}' if s.log else \
+            'log: {access: false}'
+        routes = '  - {match: {path: "/*"}, to: origin}\n'
+        for i in range(s.routes):
+            routes += f'  - {{match: {{path: "/api/r{i}/{{id}}/items/{{item}}"}}, to: origin}}\n'
+        self.write('sluice.yaml', f'''
+version: 1
+workers: 1
+listeners: {{public: {{address: "127.0.0.1:{self.port}"}}}}
+admin: {{address: "127.0.0.1:{self.admin}"}}
+limits: {{max_connections: 9500, per_ip_connections: 9500, keepalive_requests: 1000000000}}
+{log}
+services: {{origin: "127.0.0.1:{self.origin}"}}
+routes:
+{routes}''')
+
+    def copy_config(self):
+        """Another's file with its two listening ports exchanged, beside the files that it names."""
+        folder = os.path.dirname(self.setup.config)
+        for name in os.listdir(folder):
+            path = os.path.join(folder, name)
+            if os.path.isfile(path):
+                shutil.copy(path, self.folder)
+        with open(self.setup.config, encoding='utf-8') as f:
+            text = f.read()
+        ports = re.findall(r'address:\s*"?[\d.]+:(\d+)', text)
+        for old, new in zip(ports, (self.port, self.admin)):
+            text = text.replace(f':{old}', f':{new}')
+        self.write('sluice.yaml', text)
+
+    def command(self):
+        return [self.binary, 'run', '-c', self.folder + '/sluice.yaml', '--no-supervisor']
+
+    def metric(self, name):
+        """The sum of a metric over its labels, from the metrics page."""
+        with socket.create_connection(('127.0.0.1', self.admin), 5) as s:
+            s.sendall(b'GET /metrics HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n')
+            page = b''
+            while data := s.recv(65536):
+                page += data
+        rows = re.findall(rf'^{name}(?:\{{[^}}]*\}})? ([\d.eE+]+)\s*$', page.decode(), re.M)
+        if not rows:
+            raise RuntimeError(f'no metric {name} on the admin page')
+        return sum(float(v) for v in rows)
+
+
+def find(program):
+    path = shutil.which(program) or shutil.which(program, path='/usr/sbin:/sbin')
+    if not path:
+        raise RuntimeError(f'{program} is not installed: run tools/packages bench')
+    return path
+
+
+def raise_limits():
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+ALL = {c.name: c for c in (Nginx, Haproxy, Sluice)}

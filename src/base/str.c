@@ -105,8 +105,7 @@ void str_fmt(struct str *s, const char *fmt, ...) {
         str_put(s, buf, (size_t)n);
 }
 
-/* Length of the valid UTF-8 sequence at p (RFC 3629: no surrogates, nothing overlong), or 0. */
-static size_t utf8_len(const unsigned char *p, size_t n) {
+size_t utf8_len(const unsigned char *p, size_t n) {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
     size_t len = p[0] < 0x80 ? 1 : p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : p[0] >= 0xc2 ? 2 : 0;
     if (len == 0 || len > n || p[0] > 0xf4)

@@ -81,6 +81,9 @@ static inline void str_char(struct str *s, char c) { str_put(s, &c, 1); }
 
 void str_u64(struct str *s, uint64_t v);
 void str_fmt(struct str *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Length of the valid UTF-8 sequence at p, of which n > 0 bytes are there (RFC 3629: no surrogates, nothing
+ * overlong), or 0. */
+size_t utf8_len(const unsigned char *p, size_t n);
 /* As the inside of a JSON string, quotes not included: control bytes, quotes, backslash and every
  * byte that is not valid UTF-8 are escaped, so the result is always valid JSON and one line. */
 void str_json(struct str *s, struct span v);

@@ -34,9 +34,9 @@ struct h1_parser {
     const struct h1_limits *limits;
     enum h1_kind kind;
     enum fault fault;         /* on H1_FAULT */
+    uint8_t state;            /* what the byte at `at` is to be */
     uint32_t line, at;        /* start of the current line; how far it has been looked at */
     uint32_t length;          /* of the head, on H1_DONE */
-    bool have_start, blank_seen;
     /* start line, offsets */
     uint32_t method_len, method, target, target_len;
     uint16_t status;
@@ -55,7 +55,9 @@ struct h1_message {
     bool keep_alive;          /* RFC 9112 9.3, from version and Connection */
     bool expect_continue;
     bool http10;
-    bool upgrade;             /* request: head became CONNECT with protocol; response: 101 accepted */
+    bool upgrade;             /* request: the head became CONNECT with protocol, framing TUNNEL (what
+                               * follows is the tunnel's once it stands, else the next request);
+                               * response: 101, in the head's form 200, framing TUNNEL */
     struct span ws_key;       /* Sec-WebSocket-Key, Sec-WebSocket-Accept */
     uint32_t keep_alive_s;    /* Keep-Alive: timeout=N of a service; 0: not said */
     bool auth_challenge;      /* WWW-Authenticate: NTLM or Negotiate: the connection is not shared */
@@ -69,12 +71,13 @@ struct h1_rules {
 };
 
 /* Copies the parsed head into the arena and judges it: target, host, framing, hop-by-hop fields and those
- * named by Connection dropped, names lower-case. Identity and override fields of clients are dropped
+ * named by Connection dropped, names lower-case. h: head_init stands. After H1_FAULT it returns p->fault. Identity and override fields of clients are dropped
  * here; HF_FORWARDED fields stay, the core decides by the peer's trust. NO_MEMORY: FAULT_OUT_OF_MEMORY.
  * Even on a fault h->method and h->target hold what is known, for the log. */
 must_use enum fault h1_request(const struct h1_parser *p, const char *bytes,
                                const struct h1_rules *rules, struct head *h, struct h1_message *m);
-/* `asked`: the request's head. `tunnel`: we sent Upgrade. Interim answers: m->framing NONE. */
+/* `asked`: the request's head. `tunnel`: we sent Upgrade; any answer but 101 is an ordinary one then, and a
+ * 2xx must not pass for an accepted CONNECT. Interim answers: m->framing NONE. */
 must_use enum fault h1_response(const struct h1_parser *p, const char *bytes,
                                 const struct head *asked, bool tunnel, struct head *h,
                                 struct h1_message *m);

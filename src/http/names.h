@@ -47,6 +47,7 @@ enum hdr_flag {
     H(EXPIRES, "expires", "Expires", 0)                                                            \
     H(FORWARDED, "forwarded", "Forwarded", HF_FORWARDED | HF_NO_TRAILER)                           \
     H(HOST, "host", "Host", HF_SINGLE | HF_NO_TRAILER | HF_NOT_HOP)                                \
+    H(HTTP2_SETTINGS, "http2-settings", "HTTP2-Settings", HF_HOP | HF_NO_TRAILER)                \
     H(IF_MATCH, "if-match", "If-Match", HF_NO_TRAILER)                                             \
     H(IF_MODIFIED_SINCE, "if-modified-since", "If-Modified-Since", HF_SINGLE | HF_NO_TRAILER)      \
     H(IF_NONE_MATCH, "if-none-match", "If-None-Match", HF_NO_TRAILER)                              \
@@ -120,10 +121,13 @@ struct hdr_info {
 };
 extern const struct hdr_info hdr_table[HDR_COUNT];
 
-/* The id of a lower-case name; HDR_OTHER when unknown. */
-enum hdr_id hdr_lookup(struct span lower_name);
+/* The id of a name, which must be a token, in any case; HDR_OTHER when unknown. */
+enum hdr_id hdr_lookup(struct span name);
 /* The id whose name this is once underscores are read as dashes; HDR_OTHER when there is none. */
-enum hdr_id hdr_twin(struct span lower_name);
+enum hdr_id hdr_twin(struct span name);
+/* True if the name imitates, by underscores, one that a service must not get from a client: many
+ * frameworks read both spellings as the same variable. */
+bool hdr_imitates(struct span name);
 
 #define METHOD_LIST(M)                                                                             \
     M(GET) M(HEAD) M(POST) M(PUT) M(DELETE) M(OPTIONS) M(PATCH) M(CONNECT) M(TRACE) M(QUERY)

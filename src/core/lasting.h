@@ -12,14 +12,14 @@
 struct lasting_kind {
     const char *name;
     size_t size;                      /* zeroed memory of this size, after `struct lasting` */
-    void (*make)(void *obj, struct span key); /* may be NULL */
-    void (*close)(void *obj);         /* the last reference is gone; may be NULL */
+    void (*make)(void *obj, struct span key); /* under the lock: asks for no other object; may be NULL */
+    void (*close)(void *obj);         /* the last reference is gone; without the lock; may be NULL */
 };
 
 /* Finds or makes; the caller has one reference. */
 void *lasting_get(const struct lasting_kind *kind, struct span key);
 void lasting_ref(void *obj);
-void lasting_unref(void *obj);
+void lasting_unref(void *obj); /* NULL is fine */
 struct span lasting_key(const void *obj);
 /* Calls for every live object of a kind, under the registry's lock. */
 void lasting_each(const struct lasting_kind *kind, void (*fn)(void *obj, void *ctx), void *ctx);

@@ -17,7 +17,7 @@ struct record {
     const char *code, *who;     /* of the fault; "" when none */
     struct span route, service, endpoint; /* names; empty when none */
     uint64_t total_ns;          /* start to end */
-    int64_t upstream_ns;        /* back_start to head; -1: no service was asked */
+    int64_t upstream_ns;        /* back_start to head; -1: no service answered */
     int64_t connect_ns;         /* -1: a kept connection, or none */
     uint64_t request_body, response_body; /* bytes */
     uint64_t bytes_in, bytes_out;         /* on the wire */

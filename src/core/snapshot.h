@@ -75,6 +75,7 @@ struct service_conf {
     uint32_t max_pending;     /* waiting for a connection, per thread */
     uint64_t queue_timeout_ms;
     void *lasting;            /* service/endpoint.h: endpoints, counters; set before publishing */
+    void *stats;              /* statistics by name (observe/metrics); set before publishing */
     struct where where;
 };
 
@@ -91,6 +92,7 @@ struct forward_conf { /* back_conf of `proxy` */
     uint64_t timeout_ms;            /* 0: the service's */
 };
 
+struct log_conf;    /* core/log_conf.h */
 struct errors_conf; /* core/problem.h: replaced error answers */
 
 /* How a route looks to a request: an opaque compiled form lives in struct router (core/route.h). */
@@ -107,7 +109,7 @@ struct route {
     const struct errors_conf *errors;  /* NULL: the shipped answers */
     const struct setting *settings;    /* every setting with its origin, for explain */
     uint32_t setting_count;
-    const void *log;                   /* observe/log.h: the route's own log policy; NULL: the top one */
+    const struct log_conf *log;        /* core/log_conf.h: the route's own; NULL: the top one */
     void *lasting;                     /* statistics by name (observe/metrics); set before publishing */
 };
 
@@ -120,7 +122,6 @@ struct setting {
 };
 
 struct router;
-struct log_conf;
 
 struct snapshot {
     atomic_uint refs;

@@ -57,7 +57,7 @@ struct thread {
     bool control;
     struct snapshot_ref *snap;    /* the current one; older ones behind it while exchanges hold them */
     struct list exchanges;        /* all live ones */
-    uint32_t exchange_count;
+    _Atomic uint32_t exchange_count; /* of them; one writer (count_add), the metrics read it */
     struct counters counters;
     void *local[LOCAL_COUNT];
     /* Called at every end, in order; set before the loop runs. */

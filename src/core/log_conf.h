@@ -1,0 +1,75 @@
+/*
+ * log_conf - what an access log writes and where: configuration of observe/log, filled by conf.
+ *
+ * The fields are one closed list, so the loader can check names and tell the known ones; how each
+ * is written stands in observe/log_fields.c. `log` stands in the snapshot, a route may have its
+ * own. Owner: the snapshot. Thread: read by all.
+ */
+#pragma once
+#include "base/str.h"
+
+#define LOG_FIELD_LIST(F)                                                                          \
+    /* name, what it is */                                                                         \
+    F(time, "when the request began: RFC 3339, UTC, milliseconds")                                 \
+    F(request_id, "the request's id, as services and the client see it")                           \
+    F(client, "address of the client; behind trusted proxies what they say")                       \
+    F(client_port, "the client's port; null where a trusted proxy spoke for it")                   \
+    F(peer, "address of the other end of the connection")                                          \
+    F(listener, "name of the listener")                                                            \
+    F(protocol, "HTTP/1.0 or HTTP/1.1")                                                            \
+    F(scheme, "http or https")                                                                     \
+    F(method, "the request method")                                                                \
+    F(host, "the requested host, without its port")                                                \
+    F(path, "the path as it was received, without the query")                                      \
+    F(canonical_path, "the path as router and policies saw it")                                    \
+    F(query, "the query string as it was received; may hold secrets")                              \
+    F(target, "the whole request target as it was received; may hold secrets")                     \
+    F(status, "status sent to the client; null when none was")                                     \
+    F(end, "completed, aborted or rejected")                                                       \
+    F(bytes, "bytes of the response body")                                                         \
+    F(request_bytes, "bytes of the request body")                                                  \
+    F(bytes_received, "bytes read from the client for this request, head included")                \
+    F(bytes_sent, "bytes written to the client, head included")                                    \
+    F(duration, "seconds from the first byte of the request to the end")                           \
+    F(upstream_duration, "seconds until the service's response head; null: none answered")         \
+    F(connect_duration, "seconds to connect to the service; null: a kept connection, or none")     \
+    F(upstream_status, "status of the service's answer; null when none came")                      \
+    F(attempts, "attempts at the service")                                                         \
+    F(route, "name of the route; null when none matched")                                          \
+    F(service, "name of the service")                                                              \
+    F(endpoint, "address of the endpoint")                                                         \
+    F(code, "stable code of the failure; null when there was none")                                \
+    F(who, "whose failure: client, gateway or upstream")                                           \
+    F(detail, "more about the failure, for the operator only")                                     \
+    F(user_agent, "the request's User-Agent")                                                      \
+    F(referer, "the request's Referer")                                                            \
+    F(generation, "number of the configuration that was in force")
+
+enum log_field {
+#define F(name, doc) LOG_FIELD_##name,
+    LOG_FIELD_LIST(F)
+#undef F
+        LOG_FIELD_COUNT
+};
+
+struct log_field_info {
+    struct span name;
+    const char *doc;
+};
+extern const struct log_field_info log_field_table[LOG_FIELD_COUNT];
+/* LOG_FIELD_COUNT: unknown. */
+enum log_field log_field_lookup(struct span name);
+
+enum log_format { LOG_FORMAT_JSON, LOG_FORMAT_COMBINED };
+
+struct log_conf {
+    bool off;
+    enum log_format format;
+    struct span file;           /* path; "stdout", "stderr"; empty: stdout */
+    const unsigned char *field; /* of JSON: enum log_field each, in this order, none twice */
+    uint32_t field_count;       /* 0: log_fields_shipped */
+    void *lasting;              /* the destination; set by log_attach before publishing */
+};
+
+enum { LOG_SHIPPED_COUNT = 18 };
+extern const unsigned char log_fields_shipped[LOG_SHIPPED_COUNT];

@@ -27,7 +27,8 @@ fuzz:
 	@tools/run-tests fuzz $(FUZZ)
 
 install: build
-	@meson install -C $(BUILD) --no-rebuild $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
+	@meson configure $(BUILD) -Dprefix=$(PREFIX)
+	@meson install -C $(BUILD) $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
 
 packages:
 	@tools/packages build test demo bench

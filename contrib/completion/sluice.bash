@@ -1,0 +1,35 @@
+# bash completion for sluice
+_sluice() {
+    local cur prev words cword command= i
+    _init_completion 2>/dev/null || {
+        cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+        words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
+    }
+    for ((i = 1; i < cword; i++)); do
+        case ${words[i]} in
+        -c|-H|-d|--format) ((i++)) ;;
+        -*) ;;
+        *) command=${words[i]}; break ;;
+        esac
+    done
+    case $prev in
+    -c) COMPREPLY=($(compgen -f -X '!*.@(yaml|yml|json)' -- "$cur") $(compgen -d -- "$cur")); return ;;
+    --format) COMPREPLY=($(compgen -W 'text json sarif' -- "$cur")); return ;;
+    -H|-d) return ;;
+    esac
+    local options='-c'
+    case $command in
+    '') COMPREPLY=($(compgen -W 'run check explain routes schema reload status help --version' -- "$cur")); return ;;
+    run) options='-c --no-supervisor' ;;
+    check) options='-c --format' ;;
+    explain)
+        options='-c -H -d'
+        if [[ $prev == explain ]]; then
+            COMPREPLY=($(compgen -W "GET POST PUT PATCH DELETE HEAD OPTIONS $options" -- "$cur"))
+            return
+        fi ;;
+    schema|help) options= ;;
+    esac
+    COMPREPLY=($(compgen -W "$options" -- "$cur"))
+}
+complete -F _sluice sluice

@@ -1,0 +1,159 @@
+#!/usr/bin/python3
+"""What the documents, the man page and the schema promise, held against the binary."""
+import glob
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
+from gateway import ROOT, run as sluice
+from tap import contains, equal, run, skip, test
+
+SHOP = os.path.join(ROOT, 'examples', 'shop', 'sluice.yaml')
+COMMANDS = ['run', 'check', 'explain', 'routes', 'schema', 'reload', 'status', 'help']
+
+
+def read(path):
+    with open(os.path.join(ROOT, path), encoding='utf-8') as f:
+        return f.read()
+
+
+def documents():
+    found = glob.glob(os.path.join(ROOT, '*.md'))
+    for folder in ('docs', 'examples', 'tests', 'bench'):
+        found += glob.glob(os.path.join(ROOT, folder, '**', '*.md'), recursive=True)
+    return sorted(os.path.relpath(f, ROOT) for f in found)
+
+
+def yaml_blocks():
+    """Each whole configuration (it has a version) in a document: (document:number, text)."""
+    found = []
+    for d in documents():
+        for i, text in enumerate(re.findall(r'^```yaml\n(.*?)^```', read(d), re.M | re.S), 1):
+            if re.search(r'^version: 1$', text, re.M):
+                found.append((f'{d}:{i}', text))
+    return found
+
+
+def check_text(text):
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'sluice.yaml')
+        with open(path, 'w', encoding='utf-8') as f:
+            f.write(text)
+        return sluice('check', '-c', path)
+
+
+@test(documents())
+def links_lead_somewhere(name):
+    missing = []
+    for target in re.findall(r'\]\(([^)#\s]+)(?:#[^)]*)?\)', read(name)):
+        if not re.match(r'[a-z]+:', target) and \
+                not os.path.exists(os.path.join(ROOT, os.path.dirname(name), target)):
+            missing.append(target)
+    equal(missing, [])
+
+
+@test(yaml_blocks())
+def configurations_in_documents_are_right(block):
+    done = check_text(block[1])
+    equal(done.returncode, 0, (done.stdout + done.stderr).decode())
+
+
+@test(['examples/shop/sluice.yaml', 'contrib/sluice.yaml'])
+def example_configuration(name):
+    done = sluice('check', '-c', os.path.join(ROOT, name))
+    equal(done.returncode, 0, (done.stdout + done.stderr).decode())
+
+
+def schema():
+    done = sluice('schema')
+    equal(done.returncode, 0, done.stderr.decode())
+    return json.loads(done.stdout)
+
+
+def load_yaml(text):
+    """With every scalar as text where YAML 1.1 would see more in it than the gateway does."""
+    try:
+        import yaml
+    except ImportError:
+        skip('python3-yaml is not there')
+    return yaml.safe_load(text)
+
+
+def errors_by_schema(value):
+    try:
+        import jsonschema
+    except ImportError:
+        skip('python3-jsonschema is not there')
+    kind = jsonschema.validators.validator_for(schema())
+    kind.check_schema(schema())
+    return [f'{"/".join(map(str, e.path))}: {e.message[:300]}' for e in kind(schema()).iter_errors(value)]
+
+
+@test
+def the_schema_accepts_the_shop():
+    equal(errors_by_schema(load_yaml(read('examples/shop/sluice.yaml'))), [])
+
+
+@test([('unknown key', 'listenerz', {}), ('wrong kind', 'listeners', 7), ('no unit', 'shutdown_grace', 'soon'),
+       ('wrong value in a list', 'routes', [7])])
+def the_schema_refuses(row):
+    value = load_yaml(read('examples/shop/sluice.yaml'))
+    value[row[1]] = row[2]
+    assert errors_by_schema(value), 'no error'
+
+
+@test(COMMANDS)
+def command_is_documented(name):
+    contains(read('docs/man/sluice.8'), f'.Cm {name}')
+    contains(read('contrib/completion/sluice.bash'), name)
+    contains((lambda d: d.stdout + d.stderr)(sluice('help')).decode(), name)
+
+
+@test
+def the_man_page_is_well_formed():
+    if not shutil.which('mandoc'):
+        skip('mandoc is not there')
+    done = subprocess.run(['mandoc', '-T', 'lint', '-W', 'warning', 'docs/man/sluice.8'], cwd=ROOT,
+                          capture_output=True, text=True, check=False)
+    equal((done.returncode, done.stdout), (0, ''))
+
+
+@test(['contrib/completion/sluice.bash', 'tools/packages', '.ci/run'])
+def script_parses(name):
+    done = subprocess.run(['bash', '-n', name], cwd=ROOT, capture_output=True, text=True, check=False)
+    equal((done.returncode, done.stderr), (0, ''))
+
+
+def completions(*words):
+    script = '. contrib/completion/sluice.bash; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _sluice; ' \
+             'printf "%s\\n" "${COMPREPLY[@]}"'
+    done = subprocess.run(['bash', '-c', script, 'bash', *words], cwd=ROOT, capture_output=True, text=True,
+                          check=True)
+    return done.stdout.split()
+
+
+@test([('a command', ['sluice', 'ex'], 'explain'), ('a method', ['sluice', 'explain', 'P'], 'POST'),
+       ('an option of run', ['sluice', 'run', '--'], '--no-supervisor'),
+       ('a format', ['sluice', 'check', '--format', 's'], 'sarif')])
+def completion_of(row):
+    contains(completions(*row[1]), row[2])
+
+
+@test
+def every_dependency_is_explained():
+    with_reason = read('docs/dependencies.md')
+    text = read('meson.build')
+    for name, word in (('yaml-0.1', 'libyaml'), ('libpcre2-8', 'PCRE2'), ('libcares', 'c-ares')):
+        contains(text, f"dependency('{name}')")
+        contains(with_reason, word)
+    known = {'yaml-0.1', 'libpcre2-8', 'libcares', 'threads'}
+    equal(set(re.findall(r"dependency\('([^']+)'\)", text)) - known, set(),
+          'explain it in docs/dependencies.md and here')
+
+
+run()

@@ -276,8 +276,7 @@ class Sluice(Proxy):
         if s.config:
             self.copy_config()
             return
-        log = f'log: {{access: {{file: {self.folder}/access.log, format: json}}}}' if s.log else \
-            'log: {access: false}'
+        log = f'log: {{file: {self.folder}/access.log, format: json}}' if s.log else 'log: false'
         routes = '  - {match: {path: "/*"}, to: origin}\n'
         for i in range(s.routes):
             routes += f'  - {{match: {{path: "/api/r{i}/{{id}}/items/{{item}}"}}, to: origin}}\n'

@@ -7,7 +7,7 @@ _sluice() {
     }
     for ((i = 1; i < cword; i++)); do
         case ${words[i]} in
-        -c|-H|-d|--format) ((i++)) ;;
+        -c|-H|-d|--format|--user|--run-dir) ((i++)) ;;
         -*) ;;
         *) command=${words[i]}; break ;;
         esac
@@ -15,12 +15,16 @@ _sluice() {
     case $prev in
     -c) COMPREPLY=($(compgen -f -X '!*.@(yaml|yml|json)' -- "$cur") $(compgen -d -- "$cur")); return ;;
     --format) COMPREPLY=($(compgen -W 'text json sarif' -- "$cur")); return ;;
+    --run-dir) COMPREPLY=($(compgen -d -- "$cur")); return ;;
+    --user) COMPREPLY=($(compgen -u -- "$cur")); return ;;
     -H|-d) return ;;
     esac
     local options='-c'
     case $command in
     '') COMPREPLY=($(compgen -W 'run check explain routes schema reload status help --version' -- "$cur")); return ;;
-    run) options='-c --no-supervisor' ;;
+    run) options='-c --no-supervisor --user --run-dir' ;;
+    reload) options='-c --run-dir' ;;
+    status) options='-c --run-dir --format' ;;
     check) options='-c --format' ;;
     explain)
         options='-c -H -d'

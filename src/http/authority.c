@@ -36,8 +36,8 @@ static bool read_v6(struct head *h, struct span s, struct parts *out) {
     char text[INET6_ADDRSTRLEN + 2];
     struct in6_addr addr;
     ptrdiff_t end = span_find(s, ']');
-    if (end < 3 || end >= INET6_ADDRSTRLEN)
-        return false;
+    if (end < 3 || end >= INET6_ADDRSTRLEN || memchr(s.p, 0, (size_t)end))
+        return false; /* inet_pton stops at a NUL: what follows it would not be looked at */
     memcpy(text, s.p + 1, (size_t)end - 1);
     text[end - 1] = 0;
     if (inet_pton(AF_INET6, text, &addr) != 1 || !inet_ntop(AF_INET6, &addr, text, sizeof text))

@@ -1,4 +1,5 @@
 #include "core/publish.h"
+#include "service/discovery.h"
 #include "service/upstream.h"
 
 /* Slots: small numbers of live upstreams, the places in each thread's table. */
@@ -293,6 +294,7 @@ static void anchor_close(void *obj) {
     set_vanished(u->set, NULL, endpoint_drain);
     pthread_mutex_unlock(&u->lock);
     slot_give(u);
+    discovery_changed(u);
     upstream_unref(u);
 }
 
@@ -340,7 +342,9 @@ void service_attach(struct snapshot *s) {
         struct service_conf *c = (struct service_conf *)(uintptr_t)&s->service[i];
         c->lasting = lasting_get(&anchor_kind, c->name);
         upstream_configure(upstream_of(c), c);
+        discovery_changed(upstream_of(c));
     }
+    discovery_servers(s->dns_server, s->dns_server_count);
 }
 
 void service_detach(struct snapshot *s) {

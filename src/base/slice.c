@@ -91,6 +91,7 @@ bool pond_settle_slow(struct pond *pd) {
             ok = false;
             continue;
         }
+        must(s->p);
         memcpy(b->data, s->p, s->n);
         pd->settled += s->n;
         s->buf = b;

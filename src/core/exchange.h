@@ -15,7 +15,7 @@
 #include "core/op.h"
 #include "core/snapshot.h"
 #include "io/loop.h"
-#include "io/tcp.h"
+#include "io/address.h"
 
 struct thread;
 

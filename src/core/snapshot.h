@@ -13,7 +13,7 @@
 #include "data/template.h"
 #include "http/names.h"
 #include "http/h1.h"
-#include "io/tcp.h"
+#include "io/address.h"
 #include <stdatomic.h>
 
 enum { CAPTURES_MAX = 16 };

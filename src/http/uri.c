@@ -46,7 +46,7 @@ struct canon {
 
 /* One multi-byte character, all of it escaped. Returns its bytes in `s`, 0: not UTF-8. */
 static size_t put_utf8(struct canon *c, struct span s) {
-    unsigned char text[4];
+    unsigned char text[4] = {0};
     size_t n = 0;
     for (int v; n < 4 && (v = escape_value(span_from(s, 3 * n))) >= 0x80; n++)
         text[n] = (unsigned char)v;

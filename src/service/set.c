@@ -94,6 +94,7 @@ static struct share share_out(const struct endpoint_set *set) {
     struct share s = {0};
     for (uint32_t i = 0; i < set->count; i++)
         s.divisor = gcd(s.divisor, set->entry[i].weight);
+    must(s.divisor || !set->count); /* weights are 1 or more */
     for (uint32_t i = 0; i < set->count; i++)
         s.sum += set->entry[i].weight / s.divisor;
     return s;

@@ -4,7 +4,7 @@
 #include "observe/log_fields.h"
 #include "observe/log_writer.h"
 #include "observe/ring.h"
-#include <semaphore.h>
+#include <limits.h>
 
 /* What a snapshot holds of a destination: the number of its file. */
 struct destination {
@@ -32,10 +32,17 @@ static struct log_conf *own(const struct log_conf *conf) {
 }
 
 static bool attach_one(const struct log_conf *conf) {
+    char buf[PATH_MAX + 1];
+    struct str key = str_on(buf, sizeof buf);
     if (!conf || conf->off)
         return true;
-    struct span file = conf->file.n ? conf->file : SPAN("stdout");
-    struct destination *d = lasting_get(&destination_kind, file);
+    if (conf->file.n) {
+        str_char(&key, LOG_KEY_FILE);
+        str_add(&key, conf->file);
+    } else {
+        str_char(&key, conf->stream == LOG_STREAM_STDERR ? LOG_KEY_STDERR : LOG_KEY_STDOUT);
+    }
+    struct destination *d = lasting_get(&destination_kind, str_span(&key));
     own(conf)->lasting = d;
     return d->file < LOG_FILES_MAX;
 }

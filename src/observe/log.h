@@ -15,6 +15,7 @@
  */
 #pragma once
 #include "core/log_conf.h"
+#include "core/schema.h"
 #include "core/thread.h"
 
 enum {
@@ -26,6 +27,9 @@ enum {
     LOG_FILES_MAX = 32,
     LOG_PERIOD_MS = 100,
 };
+
+/* `log: {file or stream, format, fields}`: its form fills a struct log_conf. */
+extern const struct policy log_policy;
 
 /* Gives the thread its ring (local[LOG]). False: no memory. Before the thread runs. */
 must_use bool log_thread_init(struct thread *t);

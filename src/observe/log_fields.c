@@ -236,7 +236,7 @@ static const struct field_writer {
 
 void log_json_line(const struct log_conf *conf, const struct record *r, struct log_clock *c,
                    struct str *out) {
-    const unsigned char *field = conf->field_count ? conf->field : log_fields_shipped;
+    const int *field = conf->field_count ? conf->field : log_fields_shipped;
     uint32_t count = conf->field_count ? conf->field_count : LOG_SHIPPED_COUNT;
     struct line l = {r, r->x, c};
     size_t from = out->n;

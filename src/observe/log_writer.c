@@ -15,9 +15,10 @@ enum { RINGS_MAX = 256, RETRY_MS_MAX = 10000 };
 
 struct file {
     _Atomic int state; /* enum file_state */
-    char *path;        /* set before FILE_OPEN is seen */
-    int fd;            /* -1: not open now */
-    struct text held;  /* whole lines, but for a first one that is partly out */
+    char *key;
+    const char *path; /* set before FILE_OPEN is seen; path: for people too */
+    int fd;           /* -1: not open now */
+    struct text held; /* whole lines, but for a first one that is partly out */
     bool partial;
     bool failing;
     uint64_t retry_at; /* ns */
@@ -50,14 +51,17 @@ struct log_counts log_counts(void) {
 /* Files and rings: told by atomics, so that nobody waits for a writer that hangs in a slow write.
  */
 
-uint32_t log_writer_open(struct span path) {
+uint32_t log_writer_open(struct span key) {
     uint32_t i = 0;
     while (i < LOG_FILES_MAX && atomic_load(&writer.file[i].state) != FILE_FREE)
         i++;
     if (i == LOG_FILES_MAX)
         return i;
-    writer.file[i] =
-        (struct file){.path = mem_text(path.p, path.n), .fd = -1, .held = text_new(LOG_HELD_MAX)};
+    struct file *f = &writer.file[i];
+    *f = (struct file){.key = mem_text(key.p, key.n), .fd = -1, .held = text_new(LOG_HELD_MAX)};
+    f->path = f->key[0] == LOG_KEY_FILE     ? f->key + 1
+              : f->key[0] == LOG_KEY_STDERR ? "standard error"
+                                            : "standard output";
     atomic_store(&writer.file[i].state, FILE_OPEN);
     return i;
 }
@@ -105,7 +109,7 @@ void log_reopen(void) {
 /* One file */
 
 static bool standard(const struct file *f) {
-    return strcmp(f->path, "stdout") == 0 || strcmp(f->path, "stderr") == 0;
+    return f->key[0] != LOG_KEY_FILE;
 }
 
 static void shut(struct file *f) {
@@ -144,7 +148,7 @@ static bool opened(struct file *f) {
     if (f->fd >= 0)
         return true;
     if (standard(f))
-        f->fd = strcmp(f->path, "stdout") == 0 ? 1 : 2;
+        f->fd = f->key[0] == LOG_KEY_STDERR ? 2 : 1;
     else
         f->fd = env.open(f->path, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY, 0640);
     if (f->fd < 0)
@@ -238,7 +242,7 @@ static void end(struct file *f) {
         drop(f, lines_in(&f->held));
     shut(f);
     text_finish(&f->held);
-    mem_free(f->path);
+    mem_free(f->key);
     atomic_store(&f->state, FILE_FREE);
 }
 

@@ -9,8 +9,11 @@
 #pragma once
 #include "observe/ring.h"
 
-/* Control thread. LOG_FILES_MAX: none left. "stdout", "stderr" or a path. */
-uint32_t log_writer_open(struct span path);
+/* What a destination's key begins with; behind LOG_KEY_FILE stands the path. */
+enum { LOG_KEY_STDOUT = '1', LOG_KEY_STDERR = '2', LOG_KEY_FILE = 'f' };
+
+/* Control thread. LOG_FILES_MAX: none left. */
+uint32_t log_writer_open(struct span key);
 void log_writer_close(uint32_t file); /* any thread */
 
 must_use bool log_writer_add(struct ring *r); /* a thread's ring, before it runs */

@@ -298,7 +298,7 @@ class Bench:
         """Signals melt together: the next one waits until the last one is counted."""
         p.reload()
         end = time.monotonic() + 10
-        while p.metric('sluice_reloads_total') < number:
+        while p.metric('sluice_config_reloads_total') < number:
             if time.monotonic() > end:
                 raise RuntimeError(f'reload {number} is not counted: {p.said()}')
 

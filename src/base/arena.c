@@ -63,7 +63,7 @@ static void block_give(struct arena_cache *c, struct arena_block *b) {
         b->next = c->reserve;
         c->reserve = b;
         c->reserved++;
-    } else if (c && c->count < ARENA_KEEP) {
+    } else if (c && c->count + 1 <= ARENA_KEEP) {
         b->next = c->free;
         c->free = b;
         c->count++;

@@ -16,7 +16,12 @@ struct cli_call {
     bool no_supervisor;       /* run --no-supervisor */
     const char *user; /* run --user NAME: privileges to drop to after binding; NULL: none given */
     const char *run_dir; /* run/reload/status --run-dir DIR: of the control socket; NULL: default */
-    bool json;           /* status --format json */
+    bool json;           /* reload/status --format json */
+    const char *pid_file; /* run --pid-file FILE; NULL: none */
+    uint32_t workers;     /* run --workers N: instead of the configuration's; 0: not given */
+    uint64_t
+        reload_every_ms; /* run --reload-every DURATION: at most one reload in it; 0: not given */
+    char **argv;         /* as main got it: the supervisor starts the serving process with it */
 };
 
 /* Defined by main (registry.c): what the command line needs of the rooms that it doesn't know. */

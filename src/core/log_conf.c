@@ -6,7 +6,7 @@ const struct log_field_info log_field_table[LOG_FIELD_COUNT] = {
 #undef F
 };
 
-const unsigned char log_fields_shipped[LOG_SHIPPED_COUNT] = {
+const int log_fields_shipped[LOG_SHIPPED_COUNT] = {
     LOG_FIELD_time,     LOG_FIELD_request_id, LOG_FIELD_client,   LOG_FIELD_listener,
     LOG_FIELD_protocol, LOG_FIELD_method,     LOG_FIELD_host,     LOG_FIELD_path,
     LOG_FIELD_status,   LOG_FIELD_bytes,      LOG_FIELD_duration, LOG_FIELD_upstream_duration,

@@ -61,15 +61,17 @@ extern const struct log_field_info log_field_table[LOG_FIELD_COUNT];
 enum log_field log_field_lookup(struct span name);
 
 enum log_format { LOG_FORMAT_JSON, LOG_FORMAT_COMBINED };
+enum log_stream { LOG_STREAM_STDOUT, LOG_STREAM_STDERR };
 
 struct log_conf {
-    bool off;
-    enum log_format format;
-    struct span file;           /* path; "stdout", "stderr"; empty: stdout */
-    const unsigned char *field; /* of JSON: enum log_field each, in this order, none twice */
-    uint32_t field_count;       /* 0: log_fields_shipped */
-    void *lasting;              /* the destination; set by log_attach before publishing */
+    bool off;             /* `log: false` on a route below a log */
+    int format;           /* enum log_format */
+    int stream;           /* enum log_stream; without a file */
+    struct span file;     /* a path; empty: the stream */
+    const int *field;     /* of JSON: enum log_field each, in this order, none twice */
+    uint32_t field_count; /* 0: log_fields_shipped */
+    void *lasting;        /* the destination; set by log_attach before publishing */
 };
 
 enum { LOG_SHIPPED_COUNT = 18 };
-extern const unsigned char log_fields_shipped[LOG_SHIPPED_COUNT];
+extern const int log_fields_shipped[LOG_SHIPPED_COUNT];

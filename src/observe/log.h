@@ -15,6 +15,7 @@
  */
 #pragma once
 #include "core/log_conf.h"
+#include "core/schema.h"
 #include "core/thread.h"
 
 enum {
@@ -27,6 +28,9 @@ enum {
     LOG_PERIOD_MS = 100,
 };
 
+/* `log: {file or stream, format, fields}`: its form fills a struct log_conf. */
+extern const struct policy log_policy;
+
 /* Gives the thread its ring (local[LOG]). False: no memory. Before the thread runs. */
 must_use bool log_thread_init(struct thread *t);
 void log_thread_finish(struct thread *t); /* after log_stop */
@@ -37,10 +41,10 @@ must_use bool log_start(void);
 void log_stop(unsigned grace_ms);
 void log_reopen(void); /* rotation; may be called from a signal's handler in the loop */
 
-/* Finds or opens the destinations of a snapshot's logs; before it is published. False: more than
- * LOG_FILES_MAX destinations; those beyond it do not log. Freeing the snapshot drops them:
- * log_conf.lasting. */
+/* Finds or makes the destinations of a snapshot's logs; before it is published. False: more than
+ * LOG_FILES_MAX destinations; those beyond it do not log. */
 must_use bool log_attach(struct snapshot *s);
+void log_detach(struct snapshot *s); /* when it is freed, by free_parts */
 
 /* The sink of a thread: thread->sink[i] = log_line. */
 void log_line(struct thread *t, const struct record *r);

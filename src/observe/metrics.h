@@ -15,8 +15,8 @@
 
 enum {
     METRIC_ROUTES = 512,
-    METRIC_SERVICES = 128,
-    METRIC_ENDPOINTS = 256, /* told in full; of more only the sums by service */
+    METRIC_SERVICES = 96,
+    METRIC_ENDPOINTS = 128, /* told in full; of more only the sums by service */
     METRIC_SERIES_MAX = 20000,
     METRIC_THREADS = 256,
 };
@@ -29,6 +29,7 @@ void metrics_thread_finish(struct thread *t);
 
 /* Sets route->lasting and service->stats of a snapshot that is not yet published. */
 void metrics_attach(struct snapshot *s);
+void metrics_detach(struct snapshot *s); /* when it is freed, by free_parts */
 
 /* The sink of a thread: thread->sink[i] = metrics_record. */
 void metrics_record(struct thread *t, const struct record *r);
@@ -39,7 +40,7 @@ void metrics_reload(bool ok, const char *text); /* text: what went wrong, first 
 struct metrics_totals {
     uint64_t value[64]; /* by place in COUNTER_LIST */
     uint64_t in_flight; /* live exchanges */
-    uint64_t rejected[FAULT_COUNT];
+    uint64_t fault[FAULT_COUNT];
 };
 enum metric_counter {
 #define C(name, help) METRIC_##name,
@@ -59,8 +60,10 @@ struct metrics_state {               /* of the process */
 };
 const struct metrics_state *metrics_state(void);
 
-/* Latency of a service or route by row, 0..1 quantile, in ns; 0: no requests. For `status`. */
+/* The time to a service's response heads since it has its row: the share q lies below. ns; 0: none.
+ */
 uint64_t metrics_service_quantile(const struct service_conf *s, double q);
+uint64_t metrics_service_answers(const struct service_conf *s);
 
 /* The Prometheus text of everything here. Endpoints are added by admin, which may see them. */
 void metrics_write(struct text *out, const struct snapshot *s);
@@ -71,5 +74,7 @@ struct metric_label {
     const char *name;
     struct span value;
 };
+void metric_seconds(struct text *out, const char *name, const struct metric_label *label,
+                    unsigned labels, uint64_t ns);
 void metric_u64(struct text *out, const char *name, const struct metric_label *label,
                 unsigned labels, uint64_t value);

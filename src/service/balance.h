@@ -1,11 +1,11 @@
 /*
  * balance - which endpoint of a service takes the next request.
  *
- * round_robin: by weight, well mixed (a:2, b:1 gives a b a), each thread in its own round from a
- * place of its own. least_requests: the fewest requests in flight for its weight, over all threads;
- * ties go round by weight. Up to 32 endpoints all are compared; above, the better of two: the next
- * of the round and one drawn by weight, so a large set costs no more than a small one. Thread: the
- * caller's own.
+ * round_robin: by weight, well mixed (a:5, b:1, c:1 gives a b a a a c a), each thread in its own
+ * round from a place of its own. least_requests: the fewest requests in flight for its weight, over
+ * all threads; ties go round by weight. Up to 32 endpoints all are compared; above, the better of
+ * two: the next of the round and one drawn by weight, so a large set costs no more than a small
+ * one. Thread: the caller's own.
  */
 #pragma once
 #include "http/fault.h"

@@ -53,6 +53,8 @@ struct endpoint_hooks {
 };
 void endpoint_set_hooks(const struct endpoint_hooks *hooks);
 
+extern const struct lasting_kind endpoint_kind; /* for lasting_each */
+
 /* Finds or makes; the caller has one reference. */
 struct endpoint *endpoint_get(struct span service, struct span text);
 static inline void endpoint_ref(struct endpoint *e) {

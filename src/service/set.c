@@ -112,6 +112,12 @@ static int by_time(const void *a, const void *b) {
     return x->entry < y->entry ? -1 : x->entry > y->entry;
 }
 
+/* Where in its share of the round an endpoint's turns stand, as a part of 2^32: golden steps, which
+ * never come close to each other, or the turns of several light ones would fall on one place. */
+static uint64_t phase(uint32_t entry, bool weighted) {
+    return weighted ? (uint32_t)((entry + 1) * UINT32_C(2654435769)) : 0;
+}
+
 /* Each endpoint's turns stand evenly over the round; sorted by time they are well mixed. */
 static void make_turns(struct endpoint_set *set) {
     struct share share = share_out(set);
@@ -122,7 +128,7 @@ static void make_turns(struct endpoint_set *set) {
     for (uint32_t i = 0; i < set->count; i++) {
         uint64_t n = turns_of(&share, set->entry[i].weight);
         for (uint64_t k = 0; k < n; k++)
-            turn[at++] = (struct turn){((2 * k + 1) << 31) / n, i};
+            turn[at++] = (struct turn){((k << 32) + phase(i, total > set->count)) / n, i};
     }
     qsort(turn, total, sizeof *turn, by_time);
     uint32_t *order = mem_alloc(total * sizeof *order + 1);

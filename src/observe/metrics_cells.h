@@ -1,0 +1,28 @@
+/*
+ * metrics_cells - the arrays behind observe/metrics. Part of that room alone.
+ * Owner: the thread (local[METRICS]). Thread: one writer, read by all.
+ */
+#pragma once
+#include "observe/histogram.h"
+#include "observe/metrics.h"
+
+enum { ROW_NONE, ROW_OTHER, ROW_NAMES }; /* no route or service; those without a row; named ones */
+enum { ROUTE_ROWS = ROW_NAMES + METRIC_ROUTES, SERVICE_ROWS = ROW_NAMES + METRIC_SERVICES };
+enum { CLASSES = 6 }; /* no status, 1xx .. 5xx */
+
+struct route_cell {
+    _Atomic uint64_t answered[CLASSES];
+    _Atomic uint64_t request_bytes, response_bytes;
+    struct histogram duration;
+};
+struct metrics_local {
+    _Atomic uint64_t fault[FAULT_COUNT];
+    struct route_cell route[ROUTE_ROWS];
+    struct histogram service[SERVICE_ROWS];
+};
+
+unsigned metrics_route_row(const struct route *r); /* NULL: ROW_NONE */
+unsigned metrics_service_row(const struct service_conf *s);
+
+/* Calls for every thread's arrays. */
+void metrics_each(void (*fn)(const struct metrics_local *l, void *ctx), void *ctx);

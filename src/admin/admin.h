@@ -34,6 +34,7 @@ void admin_set_hooks(const struct admin_hooks *h);
 
 /* The asker wants diagnostics as JSON (Accept), else as text. */
 bool admin_reload_json(const struct admin_reload *r);
-/* The outcome and, where it failed, the diagnostics in the form asked for. Harmless when the asker
- * has gone. `r` is gone afterwards. */
-void admin_reload_done(struct admin_reload *r, bool ok, struct span diagnostics);
+/* The outcome in one sentence, and the diagnostics in the form asked for (JSON: a whole value;
+ * empty: none). Harmless when the asker has gone. `r` is gone afterwards. */
+void admin_reload_done(struct admin_reload *r, bool ok, struct span message,
+                       struct span diagnostics);

@@ -1,0 +1,11 @@
+/*
+ * pages - what the admin listener tells, as text. Part of admin. Thread: the control thread.
+ */
+#pragma once
+#include "observe/text.h"
+
+struct snapshot;
+
+void page_metrics(struct text *t, const struct snapshot *s);
+void page_status(struct text *t, const struct snapshot *s);
+void page_routes(struct text *t, const struct snapshot *s);

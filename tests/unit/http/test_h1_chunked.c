@@ -52,28 +52,48 @@ static void test_cases(void **state) {
     assert_true(cases_run("h1_chunked.txt", run) > 50);
 }
 
-/* `count` chunks of `size` bytes, each with an extension of `ext` bytes; the fault or FAULT_NONE.
- */
-static enum fault many(unsigned count, unsigned size, unsigned ext, unsigned *done) {
-    struct h1_chunked c;
+/* One chunk of `size` bytes with an extension of `ext` bytes, the ";" among them. */
+static enum fault chunk(struct h1_chunked *c, unsigned size, unsigned ext) {
     char line[2048];
-    h1_chunked_init(&c);
-    for (*done = 0; *done < count; ++*done) {
-        struct str s = str_on(line, sizeof line);
-        str_fmt(&s, "%x", size);
-        for (unsigned i = 0; i < ext; i++)
-            str_char(&s, i ? 'e' : ';');
-        str_lit(&s, "\r\n");
-        for (unsigned i = 0; i < size; i++)
-            str_char(&s, 'd');
-        str_lit(&s, "\r\n");
-        for (size_t at = 0, used; at < s.n; at += used) {
-            struct span data;
-            if (h1_chunked_read(&c, s.p + at, s.n - at, &used, &data) == CHUNK_FAULT)
-                return c.fault;
-        }
+    struct str s = str_on(line, sizeof line);
+    str_fmt(&s, "%x", size);
+    for (unsigned i = 0; i < ext; i++)
+        str_char(&s, i ? 'e' : ';');
+    str_lit(&s, "\r\n");
+    for (unsigned i = 0; i < size; i++)
+        str_char(&s, 'd');
+    str_lit(&s, "\r\n");
+    for (size_t at = 0, used; at < s.n; at += used) {
+        struct span data;
+        if (h1_chunked_read(c, s.p + at, s.n - at, &used, &data) == CHUNK_FAULT)
+            return c->fault;
     }
     return FAULT_NONE;
+}
+
+/* So many of them; *done: how many were taken. */
+static enum fault many(unsigned count, unsigned size, unsigned ext, unsigned *done) {
+    struct h1_chunked c;
+    h1_chunked_init(&c);
+    for (*done = 0; *done < count; ++*done) {
+        enum fault f = chunk(&c, size, ext);
+        if (f != FAULT_NONE)
+            return f;
+    }
+    return FAULT_NONE;
+}
+
+/* 66 chunks of one byte cost 261 bytes each: of 16384 + 16 * 66 remain 214 for the next size line.
+ */
+static void test_overhead_exact(void **state) {
+    (void)state;
+    for (unsigned ext = 211; ext <= 212; ext++) {
+        struct h1_chunked c;
+        h1_chunked_init(&c);
+        for (unsigned i = 0; i < 66; i++)
+            assert_int_equal(chunk(&c, 1, 256), FAULT_NONE);
+        assert_int_equal(chunk(&c, 1, ext), ext == 211 ? FAULT_NONE : FAULT_CHUNK_OVERHEAD);
+    }
 }
 
 static void test_overhead(void **state) {
@@ -96,6 +116,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases),
         cmocka_unit_test(test_overhead),
+        cmocka_unit_test(test_overhead_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,7 +24,9 @@ static void check_printed(struct head *h, const struct h1_message *m, const stru
     static struct h1_parser p;
     struct head back;
     struct h1_message again;
-    if (m->framing == FRAMING_TUNNEL)
+    /* The door's own lines and the full reason come on top: near the limits they may be too much.
+     */
+    if (m->framing == FRAMING_TUNNEL || h->count + 3u > H1_FIELDS_MAX || h->bytes > 60 * 1024)
         return;
     struct h1_print how = {.framing = m->framing, .length = m->length, .no_length = true};
     struct span s = h1_print_response(h, h->arena, &how);

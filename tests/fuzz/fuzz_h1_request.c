@@ -12,7 +12,11 @@ static size_t check_head(const char *text, size_t n) {
     struct arena arena;
     struct head h;
     struct h1_message m;
-    h1_parser_init(&p, H1_REQUEST, &h1_request_limits);
+    /* A Host that HTTP/1.0 did without comes on top, and escapes lengthen a path. */
+    struct h1_limits wide = h1_request_limits;
+    wide.count_max = H1_FIELDS_MAX;
+    wide.line_max = wide.total_max;
+    h1_parser_init(&p, H1_REQUEST, &wide);
     must(h1_parse(&p, text, n) == H1_DONE);
     arena_init(&arena, NULL);
     head_init(&h, &arena);

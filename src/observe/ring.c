@@ -1,7 +1,7 @@
 #include "observe/ring.h"
 #include "base/env.h"
 
-enum { RING_SKIP = UINT32_MAX, RING_LOW = 256 * 1024 };
+enum { RING_SKIP = UINT32_MAX };
 
 static size_t whole(size_t n) {
     return sizeof(struct ring_head) + ((n + 7) & ~(size_t)7);
@@ -36,7 +36,7 @@ static bool has_room(struct ring *r, uint64_t written, size_t need) {
 static bool should_skip(struct ring *r, uint64_t written, size_t off, size_t need) {
     if (r->size - off < need)
         return true;
-    if (off < RING_LOW || r->size - off == r->size)
+    if (off < r->size / 2)
         return false;
     r->read_seen = atomic_load_explicit(&r->read, memory_order_acquire);
     return r->read_seen == written;

@@ -162,11 +162,11 @@ static void unfinished(struct loop *l, struct list *todo) {
     }
 }
 
-static int wait_ms(struct loop *l, int max) {
+int loop_wait_ms(const struct loop *l, uint64_t now_ns, int max) {
     if (list_linked(&l->readers) || list_linked(&l->late_outputs) ||
         atomic_load_explicit(&l->inbox, memory_order_relaxed))
         return 0;
-    int64_t ms = timers_wait(&l->timers, now_ms(l), max);
+    int64_t ms = timers_wait(&l->timers, now_ns / 1000000, max);
     return ms > INT32_MAX ? INT32_MAX : (int)ms;
 }
 
@@ -186,7 +186,7 @@ void loop_turn(struct loop *l, int max_wait_ms) {
     struct list todo;
     me = l;
     list_init(&todo);
-    int n = env.epoll_wait(l->ep, ev, LOOP_EVENTS, wait_ms(l, max_wait_ms));
+    int n = env.epoll_wait(l->ep, ev, LOOP_EVENTS, loop_wait_ms(l, l->now, max_wait_ms));
     l->turns++;
     refresh(l);
     list_splice(&todo, &l->readers); /* those of the last turn; new ones wait */

@@ -71,6 +71,8 @@ extern _Thread_local struct loop *me;
 must_use bool loop_init(struct loop *l); /* false: no descriptor or memory to be had */
 void loop_finish(struct loop *l);
 void loop_turn(struct loop *l, int max_wait_ms); /* -1: until something happens */
+/* How long a turn that begins now may wait: 0 when there is work, at most max_ms (-1: for ever). */
+int loop_wait_ms(const struct loop *l, uint64_t now_ns, int max_ms);
 void loop_run(struct loop *l);                   /* turns until l->stop */
 
 must_use bool loop_watch(struct loop *l, struct watch *w, int fd);

@@ -3,7 +3,7 @@
 #include "admin/pages.h"
 #include "core/thread.h"
 
-static const char json[] = "application/json";
+static const char json[] = "application/json", plain[] = "text/plain; charset=utf-8";
 
 static struct admin_hooks hooks;
 
@@ -22,14 +22,25 @@ struct door {
 
 static void livez(struct answer *a) {
     text_lit(&a->text, "ok\n");
-    answer_send(a, 200, "text/plain; charset=utf-8");
+    answer_send(a, 200, plain);
+}
+
+static bool wants(const struct exchange *x, struct span type) {
+    return list_has(hdr_get(&x->req, HDR_ACCEPT), type);
+}
+
+/* JSON, but for who asks for text. */
+static void status(struct answer *a) {
+    bool text = wants(a->x, SPAN("text/plain"));
+    (text ? page_status_text : page_status)(&a->text, a->x->snap->snapshot);
+    answer_send(a, 200, text ? plain : json);
 }
 
 static void readyz(struct answer *a) {
     const char *why = hooks.not_ready ? hooks.not_ready(hooks.ctx) : NULL;
     text_z(&a->text, why ? why : "ok");
     text_lit(&a->text, "\n");
-    answer_send(a, why ? 503 : 200, "text/plain; charset=utf-8");
+    answer_send(a, why ? 503 : 200, plain);
 }
 
 struct admin_reload {
@@ -69,7 +80,7 @@ void admin_reload_done(struct admin_reload *r, bool ok, struct span message,
     if (a) {
         op_end(&r->op);
         reload_text(&a->text, r, ok, message, diagnostics);
-        answer_send(a, ok ? 200 : 400, r->json ? json : "text/plain; charset=utf-8");
+        answer_send(a, ok ? 200 : 400, r->json ? json : plain);
     }
     mem_free(r);
 }
@@ -93,15 +104,14 @@ static void reload(struct answer *a) {
     }
     struct admin_reload *r = mem_alloc(sizeof *r);
     r->answer = a;
-    struct span accept = hdr_get(&x->req, HDR_ACCEPT);
-    r->json = list_has(accept, SPAN("application/json"));
+    r->json = wants(x, SPAN("application/json"));
     op_start(&x->back_ops_list, &r->op, reload_cancelled);
     hooks.reload(hooks.ctx, r);
 }
 
 static const struct door doors[] = {
     {"/metrics", page_metrics, "text/plain; version=0.0.4; charset=utf-8", NULL, METHOD_GET},
-    {"/status", page_status, json, NULL, METHOD_GET},
+    {"/status", NULL, NULL, status, METHOD_GET},
     {"/routes", page_routes, json, NULL, METHOD_GET},
     {"/livez", NULL, NULL, livez, METHOD_GET},
     {"/readyz", NULL, NULL, readyz, METHOD_GET},

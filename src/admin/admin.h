@@ -2,7 +2,7 @@
  * admin - what the admin listener answers: metrics, status, routes, liveness, readiness, reload.
  *
  *     GET /metrics   Prometheus text            GET /livez    200 while the control loop turns
- *     GET /status    JSON, for `sluice status`  GET /readyz   200, or 503 while it drains
+ *     GET /status    JSON; text by Accept       GET /readyz   200, or 503 while it drains
  *     GET /routes    JSON                       POST /reload  JSON or text with the diagnostics
  *
  * It is a back like any other, on the control thread, behind the ordinary front; the listener is on

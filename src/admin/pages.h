@@ -8,4 +8,5 @@ struct snapshot;
 
 void page_metrics(struct text *t, const struct snapshot *s);
 void page_status(struct text *t, const struct snapshot *s);
+void page_status_text(struct text *t, const struct snapshot *s);
 void page_routes(struct text *t, const struct snapshot *s);

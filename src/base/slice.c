@@ -21,7 +21,7 @@ static void unlend(struct slice *s) {
     s->lent_at = NULL;
 }
 
-struct slice *slice_new(struct pond *pd, const void *p, size_t n, struct buf *buf) {
+static struct slice *slice_take(struct pond *pd) {
     struct slice *s = pd->free;
     if (s) {
         pd->free = s->next;
@@ -29,9 +29,23 @@ struct slice *slice_new(struct pond *pd, const void *p, size_t n, struct buf *bu
     } else if (!(s = mem_try(sizeof *s))) {
         return NULL;
     }
+    return s;
+}
+
+struct slice *slice_new(struct pond *pd, const void *p, size_t n, struct buf *buf) {
+    struct slice *s = slice_take(pd);
+    if (!s)
+        return NULL;
     *s = (struct slice){.p = p, .n = n, .buf = buf};
     if (!buf)
         lend(pd, s);
+    return s;
+}
+
+struct slice *slice_static(struct pond *pd, const void *p, size_t n) {
+    struct slice *s = slice_take(pd);
+    if (s)
+        *s = (struct slice){.p = p, .n = n};
     return s;
 }
 
@@ -62,7 +76,9 @@ struct slice *slice_own(struct pond *pd, size_t n) {
 }
 
 struct slice *slice_share(struct pond *pd, struct slice *s) {
-    struct slice *c = slice_new(pd, s->p, s->n, s->buf);
+    bool lent = s->lent_at != NULL;
+    struct slice *c = s->buf || lent ? slice_new(pd, s->p, s->n, s->buf)
+                                     : slice_static(pd, s->p, s->n);
     if (c && s->buf)
         s->buf->refs++;
     return c;

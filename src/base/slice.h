@@ -35,6 +35,8 @@ struct pond { /* one per thread */
 
 /* NULL: no memory. The slice takes over one reference of buf (NULL buf: the bytes are lent). */
 must_use struct slice *slice_new(struct pond *pd, const void *p, size_t n, struct buf *buf);
+/* A slice of bytes that outlive it whatever happens (configuration, an arena of its owner). */
+must_use struct slice *slice_static(struct pond *pd, const void *p, size_t n);
 /* A slice with a buffer of its own; the caller fills slice_bytes. NULL: no memory. */
 must_use struct slice *slice_own(struct pond *pd, size_t n);
 static inline unsigned char *slice_bytes(struct slice *s) { return s->buf->data; }

@@ -4,10 +4,10 @@
  *     producer -> source body -> [stage -> body]* -> consumer
  *
  * push takes, get lends, pop drops what was taken. The producer asks body_room before it reads; the
- * exchange's task tells it through `room` when there is room again (at half), or that nothing more is
- * wanted. No byte may come before the body is wanted but those that came with the head. Without a stage
- * source and sink are one queue and nothing is copied.
- * Owner: the exchange. Thread: that of the exchange.
+ * exchange's task tells it through `room` when there is room again (at half), or that nothing more
+ * is wanted. No byte may come before the body is wanted but those that came with the head. Without
+ * a stage source and sink are one queue and nothing is copied. Owner: the exchange. Thread: that of
+ * the exchange.
  */
 #pragma once
 #include "base/slice.h"
@@ -21,20 +21,21 @@ enum { BODY_LIMIT = 64 * 1024, BODY_LIMIT_MAX = 1024 * 1024, BODY_IOV = 16 };
 struct body {
     struct slice *head, **tail;
     struct exchange *x;
-    size_t size;   /* bytes queued */
-    size_t limit;  /* room is limit - size; grows from BODY_LIMIT while the consumer takes all */
-    uint64_t in;   /* bytes ever pushed */
-    bool ended;    /* no more will be pushed */
-    bool wanted;   /* the consumer has asked */
-    bool stopped;  /* the consumer wants no more: what comes is dropped */
-    bool full;     /* the producer found no room: it is told */
+    size_t size;  /* bytes queued */
+    size_t limit; /* room is limit - size; grows from BODY_LIMIT while the consumer takes all */
+    uint64_t in;  /* bytes ever pushed */
+    bool ended;   /* no more will be pushed */
+    bool wanted;  /* the consumer has asked */
+    bool stopped; /* the consumer wants no more: what comes is dropped */
+    bool full;    /* the producer may have found no room */
+    bool tell;    /* the producer is owed a call of room */
     struct head *trailers; /* with the end; may be NULL */
 };
 
 struct stage {
     struct stage *next;
-    /* Moves what it can from in to out while there is room; body_end(out) at the end. Returns; may hold an
-     * op of its step and call exchange_wake later. */
+    /* Moves what it can from in to out while there is room; body_end(out) at the end. Returns; may
+     * hold an op of its step and call exchange_wake later. */
     void (*move)(struct step *, struct body *in, struct body *out);
     struct step *step;
     struct body out;
@@ -49,8 +50,8 @@ struct half {
 
 void half_init(struct half *h, struct exchange *x);
 void half_reset(struct half *h); /* drops data, stages and state */
-/* Puts a stage behind those that are there. The half's length becomes unknown; a stage that knows its
- * length may set it afterwards. */
+/* Puts a stage behind those that are there. The half's length becomes unknown; a stage that knows
+ * its length may set it afterwards. */
 void half_add(struct half *h, struct stage *g, struct step *s,
               void (*move)(struct step *, struct body *in, struct body *out));
 void half_pump(struct half *h);
@@ -64,11 +65,19 @@ must_use bool body_push_lent(struct body *b, const void *p, size_t n);
 must_use bool body_push_copy(struct body *b, const void *p, size_t n);
 /* Bytes that live as long as the exchange (its arena, the snapshot) or longer. */
 must_use bool body_push_static(struct body *b, const void *p, size_t n);
-void body_end(struct body *b, struct head *trailers); /* trailers in the exchange's arena, or NULL */
+void body_end(struct body *b,
+              struct head *trailers); /* trailers in the exchange's arena, or NULL */
 /* Lends up to `max` vectors, at most `bytes` in all; returns how many. */
 int body_get(const struct body *b, struct iovec *iov, int max, size_t bytes);
 void body_pop(struct body *b, size_t n);
 void body_want(struct body *b);
 void body_stop(struct body *b); /* also drops what is queued */
-static inline bool body_done(const struct body *b) { return b->ended && b->size == 0; }
-static inline bool body_readable(const struct body *b) { return b->size > 0 || b->ended; }
+/* A consumer's turn is over: it took all there was (the limit doubles, to 1 MiB) or not (back to 64
+ * KiB). */
+void body_pace(struct body *b, bool took_all);
+static inline bool body_done(const struct body *b) {
+    return b->ended && b->size == 0;
+}
+static inline bool body_readable(const struct body *b) {
+    return b->size > 0 || b->ended;
+}

@@ -1,13 +1,15 @@
 /*
- * exchange - one piece of work between a front (who asks) and a back (who answers), with filters between.
+ * exchange - one piece of work between a front (who asks) and a back (who answers), with filters
+ * between.
  *
  *     front --head--> filters 0..n --start--> back
  *     front <--head-- filters n..0 <-respond- back
  *
- * Commands go down by direct call; events come up from the loop: what a command has to report is posted to
- * the exchange's task. Everything that moves, moves in that task: stages are pumped, readable and room are
- * told. The exchange is freed at the end of the drain after it has ended, and writes one record.
- * Owner: its thread's list; ended by the front (finish, abort) or by a fault. Thread: one for life.
+ * Commands go down by direct call; events come up from the loop: what a command has to report is
+ * posted to the exchange's task. Everything that moves, moves in that task: stages are pumped,
+ * readable and room are told. The exchange is freed at the end of the drain after it has ended, and
+ * writes one record. Owner: its thread's list; ended by the front (finish, abort) or by a fault.
+ * Thread: one for life.
  */
 #pragma once
 #include "core/body.h"
@@ -20,17 +22,18 @@
 struct thread;
 
 struct front_ops {
-    const char *name;                     /* for the record: "h1" */
-    void (*head)(struct exchange *);      /* x->resp is ready: an interim head, then the final one */
-    void (*readable)(struct exchange *);  /* response body: data, or its end with trailers */
-    void (*room)(struct exchange *);      /* request body: wanted, room again, or not wanted */
-    void (*failed)(struct exchange *);    /* the answer breaks off: reset. Last call */
+    const char *name; /* for the record: "h1" */
+    void (*head)(
+        struct exchange *); /* x->interim is ready, or (it is NULL) x->resp: the final one */
+    void (*readable)(struct exchange *); /* response body: data, or its end with trailers */
+    void (*room)(struct exchange *);     /* request body: wanted, room again, or not wanted */
+    void (*failed)(struct exchange *);   /* the answer breaks off: reset. Last call */
 };
 struct back_ops {
     const char *name;
-    void (*start)(struct exchange *);     /* the request head has passed all filters */
-    void (*readable)(struct exchange *);  /* request body: data, or its end with trailers; or NULL */
-    void (*room)(struct exchange *);      /* response body: room again, or not wanted; or NULL */
+    void (*start)(struct exchange *);    /* the request head has passed all filters */
+    void (*readable)(struct exchange *); /* request body: data, or its end with trailers; or NULL */
+    void (*room)(struct exchange *);     /* response body: room again, or not wanted; or NULL */
 };
 
 enum x_state { X_NEW, X_REQUEST, X_BACK, X_RESPONSE, X_STREAM, X_DONE };
@@ -38,14 +41,14 @@ enum x_state { X_NEW, X_REQUEST, X_BACK, X_RESPONSE, X_STREAM, X_DONE };
 /* Why it ended, for conservation: accepted = completed + aborted + rejected. */
 enum x_end { X_END_NONE, X_END_COMPLETED, X_END_ABORTED, X_END_REJECTED };
 
-struct facts { /* found by the front and the core before any filter runs */
-    struct address peer;          /* the other end of the connection */
-    struct address client;        /* from trusted proxies' words, else the peer */
+struct facts {             /* found by the front and the core before any filter runs */
+    struct address peer;   /* the other end of the connection */
+    struct address client; /* from trusted proxies' words, else the peer */
     const struct listener_conf *listener;
     char request_id[64];
     unsigned char request_id_len;
-    unsigned char http_minor;     /* 10 or 11, 20 */
-    const char *protocol;         /* "HTTP/1.1": for the log */
+    unsigned char http_minor; /* 10 or 11, 20 */
+    const char *protocol;     /* "HTTP/1.1": for the log */
 };
 
 struct times { /* ns on the loop's clock; 0: did not happen */
@@ -54,16 +57,18 @@ struct times { /* ns on the loop's clock; 0: did not happen */
 
 struct exchange {
     uint32_t magic;
-    unsigned char state, end;     /* enum x_state, enum x_end */
-    bool waiting, calling, head_sent, interim, final_head, refused, attempted;
-    unsigned char depth;          /* filters [0, depth) have seen the request */
-    unsigned char up;             /* response filters from up-1 down to 0 still run */
-    enum fault fault;             /* why the answer is the gateway's own, or broke off */
-    const char *fault_detail;     /* for the operator's log only; static or in the arena */
+    unsigned char state, end; /* enum x_state, enum x_end */
+    bool waiting, calling;    /* a step holds the chain; a filter is being called */
+    bool collecting;         /* WAIT_BODY: the body is gathered for the step that holds the chain */
+    bool head_told, refused; /* the final head went to the front; the door refused the request */
+    unsigned char depth;     /* filters [0, depth) have seen the request */
+    unsigned char up;        /* response filters from up-1 down to 0 still run */
+    enum fault fault;        /* why the answer is the gateway's own, or broke off */
+    const char *fault_detail; /* for the operator's log only; static or in the arena */
     struct thread *thread;
     struct snapshot_ref *snap;
-    const struct route *route;    /* NULL: none matched */
-    const struct plan *plan;
+    const struct route *route; /* NULL: none matched */
+    const struct plan *plan;   /* set by the front before exchange_start: no routing */
     const struct front_ops *front;
     void *front_data;
     const struct back_ops *back;
@@ -73,52 +78,63 @@ struct exchange {
     struct list ops, back_ops_list;
     struct task task;
     struct deferred free;
-    struct list node;             /* in thread->exchanges */
+    struct list node; /* in thread->exchanges */
     struct timer deadline;
-    uint64_t deadline_at;         /* ns; 0: none */
+    uint64_t deadline_at; /* ns; 0: none */
 
     struct head req, resp;
-    struct half up_half, down_half; /* request body, response body */
-    uint64_t max_body;            /* of the request */
-    uint64_t bytes_in, bytes_out; /* on the client's wire, counted by the front */
-    struct span capture[CAPTURES_MAX]; /* path captures, still encoded; names stand in the route */
+    struct half up_half, down_half;     /* request body, response body */
+    struct head *interim;               /* a 103 head that the front has not yet seen */
+    size_t collect_max;                 /* of WAIT_BODY; set by the step, else COLLECT_MAX */
+    uint64_t max_body;                  /* of the request */
+    uint64_t bytes_in, bytes_out;       /* on the client's wire, counted by the front */
+    struct span capture[CAPTURES_MAX];  /* path captures, still encoded; names stand in the route */
     const struct service_conf *service; /* chosen by the back */
-    struct span endpoint;         /* its address as text; lives as long as the exchange */
+    struct span endpoint;               /* its address as text; lives as long as the exchange */
     unsigned attempts;
     int upstream_status;
     struct facts facts;
     struct times t;
-    struct arena arena;           /* in the same block: what follows are its first bytes */
+    struct arena arena; /* in the same block: what follows are its first bytes */
 };
 
-enum { EXCHANGE_MAGIC = 0x58434847 };
+enum { EXCHANGE_MAGIC = 0x58434847, COLLECT_MAX = 1024 * 1024 };
 
 /* Front commands. */
 /* NULL: no memory. The front then fills req, facts, front_data and calls one of the next two. */
 must_use struct exchange *exchange_create(struct thread *t, const struct front_ops *front,
                                           void *front_data);
-void exchange_start(struct exchange *x); /* head complete; body bytes that came with it are pushed */
+void exchange_start(
+    struct exchange *x); /* head complete; body bytes that came with it are pushed */
 /* The head was malformed or refused by the door: one path for every error. May be called instead of
  * exchange_start. x->req holds what is known. */
 void exchange_refuse(struct exchange *x, enum fault why);
-void exchange_finish(struct exchange *x); /* the answer has left entirely */
+void exchange_finish(struct exchange *x);                /* the answer has left entirely */
 void exchange_abort(struct exchange *x, enum fault why); /* the asker is gone */
 
 /* Back commands. */
 /* x->resp holds a complete head (status, fields), down_half.length is set (-1: unknown). */
 void exchange_respond(struct exchange *x);
-void exchange_interim(struct exchange *x); /* a 103 head in x->resp; it is told at once */
-/* Before the head: an error answer is made. After it: the front is told that the answer breaks off. */
+/* A 103 head in the exchange's arena: only its Link fields cross, past the filters. */
+void exchange_interim(struct exchange *x, struct head *h);
+/* Before the head: an error answer is made. After it: the front is told that the answer breaks off.
+ */
 void exchange_fail(struct exchange *x, enum fault why, const char *detail);
 
 /* Filter commands. */
 void exchange_resume(struct exchange *x, enum verdict v);
 /* Makes the gateway's own answer for a fault the back: `return exchange_answer(x, FAULT_...)`. */
 enum verdict exchange_answer(struct exchange *x, enum fault why, const char *detail);
+/* Puts another back in the place of the route's: then return ANSWER. */
+static inline void exchange_back(struct exchange *x, const struct back_ops *back,
+                                 const void *conf) {
+    x->back = back;
+    x->back_conf = conf;
+}
 
 /* Anybody: run the task in this drain. */
 static inline void exchange_wake(struct exchange *x) {
-    if (x->state != X_DONE)
+    if (x->state != X_NEW && x->state != X_DONE)
         loop_post(me, &x->task);
 }
 /* Milliseconds until the exchange's deadline, at most `max_ms`; 0: it has passed. */

@@ -10,6 +10,7 @@
  */
 #pragma once
 #include "base/list.h"
+#include <stdbool.h>
 #include <stddef.h>
 
 struct exchange;
@@ -35,6 +36,8 @@ struct filter_ops {
     enum verdict (*request)(struct step *), (*request_body)(struct step *);
     enum verdict (*response)(struct step *), (*response_body)(struct step *);
     void (*done)(struct step *); /* once, however the exchange ended; starts nothing */
+    /* The _body slot is called also when the body is longer than the limit (else 413, 502). */
+    bool long_request, long_response;
 };
 
 struct filter { /* one configured policy on one route, in the snapshot */

@@ -22,5 +22,8 @@ struct errors_conf { /* the nearest level first; the first that fits answers */
     uint32_t count;
 };
 
+/* Adds Allow for a 405 to x->resp (before problem_answer). */
+struct route_found;
+void problem_allow(struct exchange *x, const struct route_found *f);
 /* Fills x->resp and the response body for x->fault. Called by the core's error back. */
 void problem_answer(struct exchange *x);

@@ -14,7 +14,7 @@ void record_make(const struct exchange *x, struct record *out) {
         .x = x,
         .snapshot = x->snap ? x->snap->snapshot : NULL,
         .wall_ns = env.wall_ns() - (total > 0 ? total : 0),
-        .status = x->head_sent ? x->resp.status : 0,
+        .status = x->head_told ? x->resp.status : 0,
         .end = (enum x_end)x->end,
         .fault = x->fault,
         .code = f->code,

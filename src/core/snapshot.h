@@ -1,11 +1,12 @@
 /*
- * snapshot - a configuration, compiled: what the data plane, check, explain, routes, admin and later the
- * dashboard read alike. Built aside by conf, immutable once published, freed after its last exchange.
+ * snapshot - a configuration, compiled: what the data plane, check, explain, routes, admin and
+ * later the dashboard read alike. Built aside by conf, immutable once published, freed after its
+ * last exchange.
  *
- * Every thing that came from the file keeps where it stood (`where`), so that messages, explain and logs
- * can name file:line. Spans and arrays lie in the snapshot's arena.
- * Owner: counted atomically; a thread holds it by its own handle (snapshot_ref) with plain counts.
- * Thread: built by one, then read by all.
+ * Every thing that came from the file keeps where it stood (`where`), so that messages, explain and
+ * logs can name file:line. Spans and arrays lie in the snapshot's arena. Owner: counted atomically;
+ * a thread holds it by its own handle (snapshot_ref) with plain counts. Thread: built by one, then
+ * read by all.
  */
 #pragma once
 #include "base/arena.h"
@@ -40,10 +41,10 @@ struct limits_conf { /* LIMITS.md; every field in the schema table */
 struct listener_conf {
     struct span name, address_text;
     struct address address;
-    struct span scheme;    /* "http", "https" */
-    bool redirect_https;   /* answers with redirects only */
+    struct span scheme;  /* "http", "https" */
+    bool redirect_https; /* answers with redirects only */
     uint32_t index;
-    uint64_t routes_bit;   /* bit `index` (at most 64 listeners), for route conditions */
+    uint64_t routes_bit; /* bit `index` (at most 64 listeners), for route conditions */
     struct where where;
 };
 
@@ -52,7 +53,7 @@ struct endpoint_conf {
     struct span host;         /* a name to resolve; empty: `address` is fixed */
     uint16_t port;
     struct address address;
-    uint32_t weight;          /* 1.. */
+    uint32_t weight; /* 1.. */
     struct where where;
 };
 
@@ -64,18 +65,18 @@ struct service_conf {
     uint32_t index;
     const struct endpoint_conf *endpoint;
     uint32_t endpoint_count;
-    bool discover;            /* one endpoint per address of each host name (discover: {dns: ..}) */
+    bool discover; /* one endpoint per address of each host name (discover: {dns: ..}) */
     enum balance balance;
     enum host_mode host_mode;
-    struct span host_name;    /* HOST_NAME */
+    struct span host_name; /* HOST_NAME */
     uint64_t connect_timeout_ms, timeout_ms /* 0: none */, first_byte_timeout_ms, idle_timeout_ms;
     uint64_t keepalive_idle_ms;
     uint32_t keepalive_requests;
     uint32_t max_connections; /* per endpoint, over all threads */
     uint32_t max_pending;     /* waiting for a connection, per thread */
     uint64_t queue_timeout_ms;
-    void *lasting;            /* service/endpoint.h: endpoints, counters; set before publishing */
-    void *stats;              /* statistics by name (observe/metrics); set before publishing */
+    void *lasting; /* service/endpoint.h: endpoints, counters; set before publishing */
+    void *stats;   /* statistics by name (observe/metrics); set before publishing */
     struct where where;
 };
 
@@ -88,8 +89,8 @@ struct target {
 struct forward_conf { /* back_conf of `proxy` */
     const struct target *target;
     uint32_t target_count, weight_sum;
-    const struct template *sticky;  /* NULL: by weight alone */
-    uint64_t timeout_ms;            /* 0: the service's */
+    const struct template *sticky; /* NULL: by weight alone */
+    uint64_t timeout_ms;           /* 0: the service's */
 };
 
 struct log_conf;    /* core/log_conf.h */
@@ -100,24 +101,24 @@ struct route {
     struct span name;
     uint32_t index;
     struct where where;
-    const struct route_match *match;   /* core/route.h */
-    const struct span *capture_name;   /* by place in exchange->capture */
+    const struct route_match *match; /* core/route.h */
+    const struct span *capture_name; /* by place in exchange->capture */
     uint32_t capture_count;
     struct plan plan;
     uint64_t max_body, request_timeout_ms;
     const struct limits_conf *limits;
-    const struct errors_conf *errors;  /* NULL: the shipped answers */
-    const struct setting *settings;    /* every setting with its origin, for explain */
+    const struct errors_conf *errors; /* NULL: the shipped answers */
+    const struct setting *settings;   /* every setting with its origin, for explain */
     uint32_t setting_count;
-    const struct log_conf *log;        /* core/log_conf.h: the route's own; NULL: the top one */
-    void *lasting;                     /* statistics by name (observe/metrics); set before publishing */
+    const struct log_conf *log; /* core/log_conf.h: the route's own; NULL: the top one */
+    void *lasting;              /* statistics by name (observe/metrics); set before publishing */
 };
 
 /* A setting or policy in force on a route and where it came from. */
 struct setting {
-    struct span name;    /* "request_timeout", "rewrite" */
-    struct span value;   /* as YAML flow text, secrets hidden */
-    struct span origin;  /* "default", "defaults", "group routes[1]", "route", "policies.api" */
+    struct span name;   /* "request_timeout", "rewrite" */
+    struct span value;  /* as YAML flow text, secrets hidden */
+    struct span origin; /* "default", "defaults", "group routes[1]", "route", "policies.api" */
     struct where where;
 };
 
@@ -127,30 +128,34 @@ struct snapshot {
     atomic_uint refs;
     struct arena arena;
     uint64_t generation;
-    struct span *file;               /* every file read, for messages and watching */
+    struct span *file; /* every file read, for messages and watching */
     uint32_t file_count;
     const struct listener_conf *listener;
     uint32_t listener_count;
-    struct address admin;            /* len 0: no admin listener */
+    struct address admin; /* len 0: no admin listener */
     struct span admin_text;
     const struct service_conf *service;
     uint32_t service_count;
-    const struct route *route;       /* leaves, in the order of the file */
+    const struct route *route; /* leaves, in the order of the file */
     uint32_t route_count;
     const struct router *router;
-    const struct cidr *trusted;      /* trusted_proxies */
+    const struct cidr *trusted; /* trusted_proxies */
     uint32_t trusted_count;
-    const struct span *identity;     /* header names set for services (lower-case): stripped from clients */
+    const struct span
+        *identity; /* header names set for services (lower-case): stripped from clients */
     uint32_t identity_count;
     struct limits_conf limits;
     const struct log_conf *log;
-    const struct address *dns_server; /* dns: {servers: ["10.0.0.2:53"]}, port 53 put in when none is given */
-    uint32_t dns_server_count;       /* 0: those of /etc/resolv.conf */
-    uint32_t workers;                /* 0: one per allowed CPU */
+    const struct address
+        *dns_server; /* dns: {servers: ["10.0.0.2:53"]}, port 53 put in when none is given */
+    uint32_t dns_server_count; /* 0: those of /etc/resolv.conf */
+    uint32_t workers;          /* 0: one per allowed CPU */
     uint64_t shutdown_grace_ms;
     void (*free_parts)(struct snapshot *); /* what is not arena memory: regexes; or NULL */
 };
 
+/* Zeroed, one reference, its arena ready. */
+struct snapshot *snapshot_create(void);
 void snapshot_ref_atomic(struct snapshot *s);
 void snapshot_unref_atomic(struct snapshot *s); /* the last one frees */
 

@@ -1,10 +1,11 @@
 /*
- * thread - what one thread of the gateway owns for life: loop, exchanges, its hold on the snapshot, its counts.
+ * thread - what one thread of the gateway owns for life: loop, exchanges, its hold on the snapshot,
+ * its counts.
  *
- * Workers and the control thread are the same kind; the control thread has no public listeners. Counters
- * have one writer, their thread; others read them relaxed. Rooms above keep their per-thread state behind
- * the `local` slots (pools, log ring ...), set up by main.
- * Owner: main. Thread: its own, but for what says otherwise.
+ * Workers and the control thread are the same kind; the control thread has no public listeners.
+ * Counters have one writer, their thread; others read them relaxed. Rooms above keep their
+ * per-thread state behind the `local` slots (pools, log ring ...), set up by main. Owner: main.
+ * Thread: its own, but for what says otherwise.
  */
 #pragma once
 #include "core/exchange.h"
@@ -47,31 +48,41 @@ struct counters {
                           memory_order_relaxed)
 #define count_up(t, name) count_add((t)->counters.name, 1)
 
-enum local_slot { LOCAL_POOLS, LOCAL_SERVICES, LOCAL_METRICS, LOCAL_LOG, LOCAL_LISTENERS,
-                  LOCAL_COUNT };
+enum local_slot {
+    LOCAL_POOLS,
+    LOCAL_SERVICES,
+    LOCAL_METRICS,
+    LOCAL_LOG,
+    LOCAL_LISTENERS,
+    LOCAL_COUNT
+};
 enum { SINKS_MAX = 4 };
 
 struct thread {
-    struct loop loop;             /* first: me is its loop */
-    unsigned index;               /* 0..n-1 workers, n control */
+    struct loop loop; /* first: me is its loop */
+    unsigned index;   /* 0..n-1 workers, n control */
     bool control;
-    struct snapshot_ref *snap;    /* the current one; older ones behind it while exchanges hold them */
-    struct list exchanges;        /* all live ones */
+    struct snapshot_ref *snap; /* the current one; older ones behind it while exchanges hold them */
+    struct list exchanges;     /* all live ones */
     _Atomic uint32_t exchange_count; /* of them; one writer (count_add), the metrics read it */
     struct counters counters;
     void *local[LOCAL_COUNT];
     /* Called at every end, in order; set before the loop runs. */
     void (*sink[SINKS_MAX])(struct thread *, const struct record *);
-    bool draining;                /* shutting down: connections close after their answer */
-    uint64_t request_seq;         /* part of request ids */
+    bool draining;           /* shutting down: connections close after their answer */
+    uint64_t request_seq;    /* part of request ids */
+    struct h1_parser parser; /* for heads that come in one piece */
     char id_prefix[24];
 };
 
-static inline struct thread *thread_me(void) { return (struct thread *)(void *)me; }
+static inline struct thread *thread_me(void) {
+    return (struct thread *)(void *)me;
+}
 
 must_use bool thread_init(struct thread *t, unsigned index);
 void thread_finish(struct thread *t);
-/* Makes `s` (one reference is taken over) the snapshot of this thread's new exchanges. In the thread. */
+/* Makes `s` (one reference is taken over) the snapshot of this thread's new exchanges. In the
+ * thread. */
 void thread_use_snapshot(struct thread *t, struct snapshot *s);
 struct snapshot_ref *thread_hold(struct thread *t);
 void thread_release(struct thread *t, struct snapshot_ref *r);

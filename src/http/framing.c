@@ -64,6 +64,7 @@ enum fault framing_decide(const struct framing_in *in, struct framing_out *out) 
         *out = (struct framing_out){.framing = FRAMING_TUNNEL};
     else if (bodiless(in))
         *out = (struct framing_out){.framing = FRAMING_NONE,
+                                    .length = out->length,
                                     .excess_possible =
                                         out->framing == FRAMING_CHUNKED || out->length > 0};
     return FAULT_NONE;

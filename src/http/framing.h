@@ -19,7 +19,7 @@ struct framing_in {
 
 struct framing_out {
     enum framing framing;
-    uint64_t length;            /* FRAMING_LENGTH */
+    uint64_t length;            /* FRAMING_LENGTH; NONE: what a length said of a body that does not come */
     bool excess_possible;       /* a length stood where no body may come (HEAD, 204, 304): fine */
 };
 

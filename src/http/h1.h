@@ -52,6 +52,7 @@ enum h1_status h1_parse(struct h1_parser *p, const char *bytes, size_t n);
 struct h1_message {
     enum framing framing;
     uint64_t length;          /* FRAMING_LENGTH */
+    bool declared;            /* a response without body (HEAD, 304) that told the length it would have */
     bool keep_alive;          /* RFC 9112 9.3, from version and Connection */
     bool expect_continue;
     bool http10;

@@ -93,6 +93,7 @@ static enum fault judge(struct answer *a, const struct head *asked, bool tunnel)
     enum fault f = framing_decide(&a->framing, &out);
     a->m->framing = out.framing;
     a->m->length = out.length;
+    a->m->declared = out.framing == FRAMING_NONE && a->framing.cl_count > 0;
     a->m->keep_alive = !a->hop.close && (!a->m->http10 || a->hop.keep_alive) &&
                        out.framing != FRAMING_CLOSE && out.framing != FRAMING_TUNNEL;
     /* A length belongs to HEAD and 304; elsewhere a body that must not be is likely to follow. */

@@ -1,0 +1,168 @@
+#include "core/body.h"
+#include "core/exchange.h"
+
+static void body_init(struct body *b, struct exchange *x) {
+    *b = (struct body){.tail = &b->head, .x = x, .limit = BODY_LIMIT};
+}
+
+void half_init(struct half *h, struct exchange *x) {
+    body_init(&h->source, x);
+    h->first = NULL;
+    h->sink = &h->source;
+    h->length = 0;
+}
+
+static void body_drop(struct body *b) {
+    while (b->head) {
+        struct slice *s = b->head;
+        b->head = s->next;
+        slice_free(&me->pond, s);
+    }
+    b->tail = &b->head;
+    b->size = 0;
+}
+
+void half_reset(struct half *h) {
+    struct exchange *x = h->source.x;
+    body_drop(&h->source);
+    for (struct stage *g = h->first; g; g = g->next)
+        body_drop(&g->out);
+    half_init(h, x);
+}
+
+void half_add(struct half *h, struct stage *g, struct step *s,
+              void (*move)(struct step *, struct body *in, struct body *out)) {
+    struct stage **at = &h->first;
+    while (*at)
+        at = &(*at)->next;
+    *g = (struct stage){.move = move, .step = s};
+    body_init(&g->out, h->source.x);
+    *at = g;
+    g->out.wanted = h->sink->wanted;
+    h->sink = &g->out;
+    h->length = -1;
+}
+
+/* A consumer's wishes travel towards the source, through every stage. */
+static void half_wishes(struct half *h) {
+    struct body *in = &h->source;
+    bool wanted = h->sink->wanted, stopped = h->sink->stopped;
+    for (struct stage *g = h->first; g; in = &g->out, g = g->next) {
+        if (wanted && !in->wanted)
+            body_want(in);
+        if (stopped && !in->stopped)
+            body_stop(in);
+    }
+}
+
+void half_pump(struct half *h) {
+    if (!h->first)
+        return;
+    half_wishes(h);
+    struct body *in = &h->source;
+    for (struct stage *g = h->first; g; in = &g->out, g = g->next)
+        if (!g->out.ended && (in->size || in->ended))
+            g->move(g->step, in, &g->out);
+}
+
+void body_push(struct body *b, struct slice *s) {
+    b->in += s->n;
+    if (s->n == 0 || b->stopped) {
+        slice_free(&me->pond, s);
+        return;
+    }
+    must(!b->ended);
+    s->next = NULL;
+    *b->tail = s;
+    b->tail = &s->next;
+    b->size += s->n;
+    if (b->size >= b->limit)
+        b->full = true;
+    exchange_wake(b->x);
+}
+
+static bool push(struct body *b, struct slice *s) {
+    if (s)
+        body_push(b, s);
+    return s != NULL;
+}
+
+bool body_push_lent(struct body *b, const void *p, size_t n) {
+    return push(b, slice_new(&me->pond, p, n, NULL));
+}
+
+bool body_push_copy(struct body *b, const void *p, size_t n) {
+    struct slice *s = slice_own(&me->pond, n);
+    if (s && n)
+        memcpy(slice_bytes(s), p, n);
+    return push(b, s);
+}
+
+bool body_push_static(struct body *b, const void *p, size_t n) {
+    return push(b, slice_static(&me->pond, p, n));
+}
+
+void body_end(struct body *b, struct head *trailers) {
+    if (b->ended)
+        return;
+    b->ended = true;
+    b->trailers = b->stopped ? NULL : trailers;
+    exchange_wake(b->x);
+}
+
+int body_get(const struct body *b, struct iovec *iov, int max, size_t bytes) {
+    int n = 0;
+    for (const struct slice *s = b->head; s && n < max && bytes; s = s->next) {
+        size_t len = s->n < bytes ? s->n : bytes;
+        iov[n++] = (struct iovec){(void *)(uintptr_t)s->p, len};
+        bytes -= len;
+    }
+    return n;
+}
+
+void body_pop(struct body *b, size_t n) {
+    must(n <= b->size);
+    b->size -= n;
+    while (n) {
+        struct slice *s = b->head;
+        if (n < s->n) {
+            s->p += n;
+            s->n -= n;
+            break;
+        }
+        n -= s->n;
+        b->head = s->next;
+        if (!b->head)
+            b->tail = &b->head;
+        slice_free(&me->pond, s);
+    }
+    if (b->full && b->size <= b->limit / 2) {
+        b->full = false;
+        b->tell = true;
+        exchange_wake(b->x);
+    }
+}
+
+void body_want(struct body *b) {
+    if (b->wanted)
+        return;
+    b->wanted = true;
+    b->tell = true;
+    exchange_wake(b->x);
+}
+
+void body_stop(struct body *b) {
+    if (b->stopped)
+        return;
+    b->stopped = true;
+    body_drop(b);
+    b->tell = !b->ended;
+    exchange_wake(b->x);
+}
+
+void body_pace(struct body *b, bool took_all) {
+    if (!took_all)
+        b->limit = BODY_LIMIT;
+    else if (b->limit < BODY_LIMIT_MAX)
+        b->limit *= 2;
+}

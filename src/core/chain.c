@@ -1,0 +1,176 @@
+#include "core/chain.h"
+#include "core/thread.h"
+
+static void respond_go(struct exchange *x, enum verdict v);
+static void request_go(struct exchange *x, enum verdict v);
+
+static enum verdict call(struct exchange *x, enum verdict (*fn)(struct step *), struct step *s) {
+    if (!fn)
+        return NEXT;
+    x->calling = true;
+    enum verdict v = fn(s);
+    x->calling = false;
+    return v;
+}
+
+/* R3: who says WAIT holds an op of that very step. */
+static void hold(struct exchange *x, struct step *s) {
+    must(list_linked(&s->ops));
+    x->waiting = true;
+}
+
+static void collect(struct exchange *x, struct body *b) {
+    x->collecting = true;
+    b->limit = x->collect_max ? x->collect_max : COLLECT_MAX;
+    body_want(b);
+    exchange_wake(x);
+}
+
+static struct step *step_make(struct exchange *x, unsigned i, size_t *at) {
+    const struct filter *f = &x->plan->filter[i];
+    struct step *s = (struct step *)(void *)((char *)(void *)x->step[0] + *at);
+    *at += (f->ops->step_size + 15) & ~(size_t)15;
+    *s = (struct step){.x = x, .filter = f, .at = (unsigned char)i};
+    list_init(&s->ops);
+    return s;
+}
+
+/* All steps in one block; a step is live once its filter has been called. */
+static void steps_make(struct exchange *x) {
+    if (!x->plan->count)
+        return;
+    x->step[0] = arena_zero(&x->arena, x->plan->steps_size);
+    size_t at = 0;
+    for (unsigned i = 0; i < x->plan->count; i++)
+        x->step[i] = step_make(x, i, &at);
+}
+
+static void back_start(struct exchange *x) {
+    x->state = X_BACK;
+    x->t.back_start = x->thread->loop.now;
+    x->back->start(x);
+}
+
+static void request_go(struct exchange *x, enum verdict v) {
+    while (v == NEXT && x->depth < x->plan->count) {
+        struct step *s = x->step[x->depth++];
+        v = call(x, s->filter->ops->request, s);
+    }
+    switch (v) {
+    case WAIT:
+        hold(x, x->step[x->depth - 1]);
+        return;
+    case WAIT_BODY:
+        collect(x, x->up_half.sink);
+        return;
+    case ANSWER:
+        x->depth--; /* the answering filter does not see its own answer */
+        break;
+    case NEXT:
+        break;
+    }
+    back_start(x);
+}
+
+void chain_start(struct exchange *x) {
+    x->state = X_REQUEST;
+    steps_make(x);
+    request_go(x, NEXT);
+}
+
+static void drop_answer(struct exchange *x) {
+    ops_cancel(&x->back_ops_list);
+    half_reset(&x->down_half);
+    head_init(&x->resp, &x->arena);
+}
+
+static void respond_go(struct exchange *x, enum verdict v) {
+    while (v == NEXT && x->up > 0) {
+        struct step *s = x->step[--x->up];
+        v = call(x, s->filter->ops->response, s);
+    }
+    switch (v) {
+    case WAIT:
+        hold(x, x->step[x->up]);
+        return;
+    case WAIT_BODY:
+        collect(x, x->down_half.sink);
+        return;
+    case ANSWER:
+        drop_answer(x);
+        x->depth = x->up;
+        back_start(x);
+        return;
+    case NEXT:
+        break;
+    }
+    x->state = X_STREAM;
+    exchange_wake(x);
+}
+
+void exchange_respond(struct exchange *x) {
+    must(x->magic == EXCHANGE_MAGIC && x->state == X_BACK);
+    x->state = X_RESPONSE;
+    x->t.head = x->thread->loop.now;
+    x->up = x->depth;
+    respond_go(x, NEXT);
+}
+
+void exchange_resume(struct exchange *x, enum verdict v) {
+    must(x->magic == EXCHANGE_MAGIC && x->waiting && !x->calling);
+    x->waiting = false;
+    if (x->state == X_REQUEST)
+        request_go(x, v);
+    else
+        respond_go(x, v);
+}
+
+static bool holder_takes_long(const struct step *s, bool request) {
+    const struct filter_ops *o = s->filter->ops;
+    return request ? o->long_request : o->long_response;
+}
+
+void chain_collect(struct exchange *x) {
+    bool request = x->state == X_REQUEST;
+    struct half *h = request ? &x->up_half : &x->down_half;
+    half_pump(h);
+    struct body *b = h->sink;
+    struct step *s = x->step[request ? x->depth - 1 : x->up];
+    bool too_long = b->size >= b->limit && !b->ended;
+    if (!b->ended && !too_long)
+        return;
+    x->collecting = false;
+    if (too_long && !holder_takes_long(s, request)) {
+        exchange_fail(x, request ? FAULT_BODY_TOO_LARGE : FAULT_UPSTREAM_TOO_LARGE, NULL);
+        return;
+    }
+    const struct filter_ops *o = s->filter->ops;
+    enum verdict v = call(x, request ? o->request_body : o->response_body, s);
+    if (request)
+        request_go(x, v);
+    else
+        respond_go(x, v);
+}
+
+/* Which filters have seen what: those before the step that holds the chain see the new answer; a
+ * filter that had let the old answer pass does not see another one. */
+static void unwind(struct exchange *x) {
+    bool held = x->waiting || x->collecting;
+    x->waiting = x->collecting = false;
+    if (x->state == X_REQUEST && held) {
+        ops_cancel(&x->step[x->depth - 1]->ops);
+        x->depth--;
+    } else if (x->state == X_RESPONSE && held) {
+        ops_cancel(&x->step[x->up]->ops);
+        x->depth = x->up;
+    } else if (x->state == X_STREAM) {
+        x->depth = 0; /* every filter has seen an answer; the front has seen none */
+    }
+}
+
+void chain_replace(struct exchange *x) {
+    unwind(x);
+    drop_answer(x);
+    x->state = X_BACK;
+    x->back->start(x);
+}

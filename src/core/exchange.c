@@ -1,0 +1,277 @@
+#include "core/exchange.h"
+#include "core/chain.h"
+#include "core/forward.h"
+#include "core/problem.h"
+#include "core/route.h"
+#include "core/thread.h"
+
+/* Everything about the life of an exchange; the chain of filters is chain.c. */
+
+static void exchange_task(struct task *t);
+static void deadline_passed(struct timer *t);
+
+static const struct back_ops error_back = {"error", problem_answer, NULL, NULL};
+
+struct exchange *exchange_create(struct thread *t, const struct front_ops *front,
+                                 void *front_data) {
+    struct exchange *x = arena_create(&t->loop.arenas, sizeof *x, offsetof(struct exchange, arena));
+    if (!x)
+        return NULL;
+    x->magic = EXCHANGE_MAGIC;
+    x->thread = t;
+    x->front = front;
+    x->front_data = front_data;
+    x->snap = thread_hold(t);
+    x->task.run = exchange_task;
+    x->deadline.fire = deadline_passed;
+    x->t.start = t->loop.now;
+    list_init(&x->ops);
+    list_init(&x->back_ops_list);
+    head_init(&x->req, &x->arena);
+    head_init(&x->resp, &x->arena);
+    half_init(&x->up_half, x);
+    half_init(&x->down_half, x);
+    list_append(&t->exchanges, &x->node);
+    t->exchange_count++;
+    count_up(t, exchanges_accepted);
+    return x;
+}
+
+static void exchange_free(struct deferred *d) {
+    struct exchange *x = container_of(d, struct exchange, free);
+    half_reset(&x->up_half);
+    half_reset(&x->down_half);
+    thread_release(x->thread, x->snap);
+    x->magic = 0;
+    struct arena a = x->arena;
+    arena_finish(&a);
+}
+
+static void steps_done(struct exchange *x) {
+    for (unsigned i = 0; i < FILTERS_MAX && x->step[i]; i++) {
+        struct step *s = x->step[i];
+        ops_cancel(&s->ops);
+        if (s->filter->ops->done && !s->done_called) {
+            s->done_called = true;
+            s->filter->ops->done(s);
+        }
+    }
+}
+
+static void tell_sinks(struct exchange *x) {
+    struct record r;
+    record_make(x, &r);
+    for (int i = 0; i < SINKS_MAX && x->thread->sink[i]; i++)
+        x->thread->sink[i](x->thread, &r);
+}
+
+/* The one end. What epoll and the caller's stack may still name stays until the drain is over. */
+static void end(struct exchange *x, enum x_end how) {
+    struct thread *t = x->thread;
+    must(x->magic == EXCHANGE_MAGIC && x->state != X_DONE);
+    x->state = X_DONE;
+    x->end = (unsigned char)how;
+    x->t.end = t->loop.now;
+    list_remove(&x->task.node);
+    timer_stop(&x->deadline);
+    ops_cancel(&x->back_ops_list);
+    ops_cancel(&x->ops);
+    steps_done(x);
+    switch (how) {
+    case X_END_COMPLETED:
+        count_up(t, exchanges_completed);
+        break;
+    case X_END_REJECTED:
+        count_up(t, exchanges_rejected);
+        break;
+    case X_END_ABORTED:
+    case X_END_NONE:
+        count_up(t, exchanges_aborted);
+        break;
+    }
+    tell_sinks(x);
+    list_remove(&x->node);
+    t->exchange_count--;
+    x->free.run = exchange_free;
+    loop_after_drain(&t->loop, &x->free);
+}
+
+void exchange_finish(struct exchange *x) {
+    end(x, x->refused ? X_END_REJECTED : X_END_COMPLETED);
+}
+
+void exchange_abort(struct exchange *x, enum fault why) {
+    if (!x->fault)
+        x->fault = why;
+    end(x, x->refused ? X_END_REJECTED : X_END_ABORTED);
+}
+
+/* ---- start ---------------------------------------------------------------------------------- */
+
+static void deadline_set(struct exchange *x, uint64_t ms) {
+    if (!ms)
+        return;
+    uint64_t now = x->thread->loop.now;
+    x->deadline_at = x->t.start + ms * 1000000;
+    timer_start(&x->thread->loop.timers, &x->deadline, now / 1000000,
+                x->deadline_at > now ? (x->deadline_at - now) / 1000000 : 0);
+}
+
+uint64_t exchange_time_left_ms(const struct exchange *x, uint64_t max_ms) {
+    if (!x->deadline_at)
+        return max_ms;
+    uint64_t now = x->thread->loop.now;
+    uint64_t left = x->deadline_at > now ? (x->deadline_at - now) / 1000000 : 0;
+    return left < max_ms ? left : max_ms;
+}
+
+/* Finds the route, or the fault that stands for it. */
+static enum fault find_route(struct exchange *x) {
+    struct route_found f;
+    router_find(x->snap->snapshot->router, &x->req, x->facts.listener, &f);
+    if (!f.route) {
+        if (!f.path_matched)
+            return FAULT_NO_ROUTE;
+        problem_allow(x, &f);
+        return FAULT_METHOD_NOT_ALLOWED;
+    }
+    x->route = f.route;
+    x->plan = &f.route->plan;
+    x->max_body = f.route->max_body;
+    for (uint32_t i = 0; i < f.route->capture_count; i++)
+        x->capture[i] = f.capture[i];
+    deadline_set(x, f.route->request_timeout_ms);
+    return FAULT_NONE;
+}
+
+static enum fault prepare(struct exchange *x) {
+    enum fault f = forward_prepare(x);
+    if (!f && !x->plan)
+        f = find_route(x);
+    else if (!f && !x->max_body)
+        x->max_body = x->snap->snapshot->limits.max_body;
+    x->t.route = x->t.start;
+    if (!f && x->up_half.length > 0 && (uint64_t)x->up_half.length > x->max_body)
+        f = FAULT_BODY_TOO_LARGE;
+    return f;
+}
+
+static void start_error(struct exchange *x, enum fault why) {
+    x->fault = why;
+    exchange_back(x, &error_back, NULL);
+    x->state = X_BACK;
+    x->back->start(x);
+}
+
+void exchange_start(struct exchange *x) {
+    must(x->magic == EXCHANGE_MAGIC && x->state == X_NEW);
+    enum fault f = prepare(x);
+    if (f) {
+        x->refused = fault_table[f].close;
+        start_error(x, f);
+        return;
+    }
+    x->back = x->plan->back;
+    x->back_conf = x->plan->back_conf;
+    chain_start(x);
+}
+
+void exchange_refuse(struct exchange *x, enum fault why) {
+    must(x->magic == EXCHANGE_MAGIC && x->state == X_NEW && why);
+    x->refused = true;
+    start_error(x, why);
+}
+
+/* ---- answers, failures ---------------------------------------------------------------------- */
+
+enum verdict exchange_answer(struct exchange *x, enum fault why, const char *detail) {
+    x->fault = why;
+    x->fault_detail = detail;
+    exchange_back(x, &error_back, NULL);
+    return ANSWER;
+}
+
+void exchange_fail(struct exchange *x, enum fault why, const char *detail) {
+    if (x->state == X_DONE)
+        return;
+    must(x->magic == EXCHANGE_MAGIC && x->state != X_NEW);
+    if (x->head_told) {
+        x->fault = why;
+        x->fault_detail = detail;
+        x->front->failed(x);
+        if (x->state != X_DONE)
+            end(x, X_END_ABORTED);
+        return;
+    }
+    if (x->fault && x->back == &error_back)
+        return; /* the error answer is on its way; it cannot fail twice */
+    exchange_answer(x, why, detail);
+    chain_replace(x);
+}
+
+void exchange_interim(struct exchange *x, struct head *h) {
+    if (x->head_told || x->interim || !hdr_has(h, HDR_LINK))
+        return;
+    for (size_t i = 0; i < h->count;)
+        if (h->field[i].id != HDR_LINK)
+            hdr_remove(h, h->field[i].id);
+        else
+            i++;
+    x->interim = h;
+    exchange_wake(x);
+}
+
+static void deadline_passed(struct timer *t) {
+    struct exchange *x = container_of(t, struct exchange, deadline);
+    exchange_fail(x, FAULT_REQUEST_TIMEOUT, NULL);
+}
+
+/* ---- the task: the one place where data moves ------------------------------------------------ */
+
+static void move_request(struct exchange *x) {
+    half_pump(&x->up_half);
+    struct body *sink = x->up_half.sink, *source = &x->up_half.source;
+    if (x->state >= X_BACK && x->back->readable && sink->wanted && body_readable(sink))
+        x->back->readable(x);
+    if (x->state != X_DONE && source->in > x->max_body && !x->refused && !x->head_told)
+        exchange_fail(x, FAULT_BODY_TOO_LARGE, NULL);
+    if (x->state != X_DONE && source->tell) {
+        source->tell = false;
+        x->front->room(x);
+    }
+}
+
+static void move_response(struct exchange *x) {
+    if (x->interim && !x->head_told) {
+        x->front->head(x);
+        x->interim = NULL;
+    }
+    if (x->state == X_STREAM) {
+        if (!x->head_told) {
+            x->head_told = true;
+            x->front->head(x);
+        }
+        half_pump(&x->down_half);
+        if (x->state != X_DONE && body_readable(x->down_half.sink))
+            x->front->readable(x);
+    }
+    struct body *source = &x->down_half.source;
+    if (x->state != X_DONE && source->tell) {
+        source->tell = false;
+        if (x->back->room)
+            x->back->room(x);
+    }
+}
+
+static void exchange_task(struct task *t) {
+    struct exchange *x = container_of(t, struct exchange, task);
+    must(x->magic == EXCHANGE_MAGIC);
+    if (unlikely(x->arena.failed) && !x->fault)
+        exchange_fail(x, FAULT_OUT_OF_MEMORY, NULL);
+    if (unlikely(x->collecting))
+        chain_collect(x);
+    if (x->state != X_DONE)
+        move_request(x);
+    if (x->state != X_DONE)
+        move_response(x);
+}

@@ -1,0 +1,51 @@
+#include "core/thread.h"
+#include "base/env.h"
+
+bool thread_init(struct thread *t, unsigned index) {
+    *t = (struct thread){.index = index};
+    list_init(&t->exchanges);
+    uint64_t seed;
+    env.random(&seed, sizeof seed);
+    struct str id = str_on(t->id_prefix, sizeof t->id_prefix);
+    str_fmt(&id, "%016llx", (unsigned long long)seed);
+    t->id_prefix[id.n] = 0;
+    return loop_init(&t->loop);
+}
+
+static void ref_drop(struct thread *t, struct snapshot_ref *r) {
+    for (struct snapshot_ref **p = &t->snap; *p; p = &(*p)->next) {
+        if (*p != r)
+            continue;
+        *p = r->next;
+        snapshot_unref_atomic(r->snapshot);
+        mem_free(r);
+        return;
+    }
+    must(!"a snapshot reference of this thread");
+}
+
+void thread_finish(struct thread *t) {
+    must(!list_linked(&t->exchanges));
+    while (t->snap)
+        ref_drop(t, t->snap);
+    loop_finish(&t->loop);
+}
+
+void thread_use_snapshot(struct thread *t, struct snapshot *s) {
+    struct snapshot_ref *old = t->snap, *r = mem_alloc(sizeof *r);
+    *r = (struct snapshot_ref){.snapshot = s, .next = old};
+    t->snap = r;
+    if (old && !old->refs)
+        ref_drop(t, old);
+}
+
+struct snapshot_ref *thread_hold(struct thread *t) {
+    t->snap->refs++;
+    return t->snap;
+}
+
+void thread_release(struct thread *t, struct snapshot_ref *r) {
+    must(r->refs > 0);
+    if (--r->refs == 0 && r != t->snap)
+        ref_drop(t, r);
+}

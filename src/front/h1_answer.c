@@ -1,0 +1,165 @@
+/* From an answer to bytes: what the core tells its front. */
+#include "front/h1_conn.h"
+
+static void interim(struct h1_conn *c, struct exchange *x) {
+    struct h1_print how = {.framing = FRAMING_NONE, .no_length = true};
+    if (x->facts.http_minor < 11 || c->work->w.lit.n)
+        return;
+    struct span text = h1_print_response(x->interim, &x->arena, &how);
+    if (text.p)
+        h1_writer_interim(&c->work->w, text);
+    loop_output(&conn_thread(c)->loop, &c->output);
+}
+
+static bool bodiless(const struct exchange *x) {
+    return x->req.method == METHOD_HEAD || x->resp.status == 204 || x->resp.status == 304;
+}
+
+/* What the head says about the body's end, and what is really sent behind it. */
+static enum framing answer_framing(struct h1_conn *c, struct exchange *x, struct h1_print *how) {
+    int64_t length = x->down_half.length;
+    if (bodiless(x)) {
+        how->framing = length >= 0 && x->resp.status != 204 ? FRAMING_LENGTH : FRAMING_NONE;
+        how->no_length = how->framing == FRAMING_NONE;
+        how->length = length >= 0 ? (uint64_t)length : 0;
+        return FRAMING_NONE;
+    }
+    if (length >= 0) {
+        how->framing = FRAMING_LENGTH;
+        how->length = (uint64_t)length;
+        return FRAMING_LENGTH;
+    }
+    how->framing = x->facts.http_minor >= 11 ? FRAMING_CHUNKED : FRAMING_CLOSE;
+    if (how->framing == FRAMING_CLOSE)
+        c->keep = false;
+    return how->framing;
+}
+
+static void front_head(struct exchange *x) {
+    struct h1_conn *c = x->front_data;
+    struct h1_work *w = c->work;
+    if (x->interim) {
+        interim(c, x);
+        return;
+    }
+    struct h1_print how = {0};
+    enum framing framing = answer_framing(c, x, &how);
+    /* What is unread of the request would be taken for the next one. */
+    if (!w->request_done || fault_table[x->fault].close || conn_thread(c)->draining)
+        c->keep = false;
+    how.close = !c->keep;
+    how.http10 = c->keep && x->facts.http_minor < 11;
+    struct span text = h1_print_response(&x->resp, &x->arena, &how);
+    if (!text.p) {
+        conn_abort(c, FAULT_OUT_OF_MEMORY);
+        return;
+    }
+    struct span before = w->w.lit; /* an interim head or 100 that is not out yet */
+    if (before.n) {
+        char *both = arena_alloc(&x->arena, before.n + text.n);
+        memcpy(both, before.p, before.n);
+        memcpy(both + before.n, text.p, text.n);
+        text = span_of(both, before.n + text.n);
+    }
+    h1_writer_start(&w->w, text, framing, how.length, x->down_half.sink);
+    w->head_written = true;
+    if (framing == FRAMING_NONE)
+        body_stop(x->down_half.sink);
+    else
+        body_want(x->down_half.sink);
+    loop_output(&conn_thread(c)->loop, &c->output);
+}
+
+static void front_readable(struct exchange *x) {
+    struct h1_conn *c = x->front_data;
+    if (!c->work->blocked)
+        loop_output(&conn_thread(c)->loop, &c->output);
+}
+
+static void front_room(struct exchange *x) {
+    struct h1_conn *c = x->front_data;
+    struct h1_work *w = c->work;
+    if (w->request_done || x->up_half.source.stopped)
+        return;
+    if (w->expect && !x->head_told && x->facts.http_minor >= 11) {
+        w->expect = false;
+        if (x->up_half.source.in == 0) {
+            w->w.lit = SPAN("HTTP/1.1 100 Continue\r\n\r\n");
+            loop_output(&conn_thread(c)->loop, &c->output);
+        }
+    }
+    w->body_last = conn_now(c);
+    if (w->body_bytes == 0)
+        w->body_since = conn_now(c);
+    conn_arm(c, conn_limits(c)->body_idle_timeout_ms);
+    if (c->stream.readable)
+        h1_read(c);
+}
+
+static void front_failed(struct exchange *x) {
+    struct h1_conn *c = x->front_data;
+    c->x = NULL;
+    c->work = NULL;
+    conn_reset(c);
+}
+
+const struct front_ops h1_front = {"h1", front_head, front_readable, front_room, front_failed};
+
+static void answer_left(struct h1_conn *c) {
+    bool done = c->work->request_done;
+    struct exchange *x = c->x;
+    c->x = NULL;
+    c->work = NULL;
+    exchange_finish(x);
+    if (!c->keep) {
+        if (done && !c->in && !c->stream.readable)
+            conn_close(c);
+        else
+            conn_linger(c);
+        return;
+    }
+    c->state = H1_IDLE;
+    conn_arm(c, conn_limits(c)->keepalive_timeout_ms);
+    if (c->in || c->stream.readable)
+        loop_unfinished(&conn_thread(c)->loop, &c->reader);
+}
+
+static void blocked(struct h1_conn *c) {
+    struct h1_work *w = c->work;
+    w->blocked = true;
+    if (w->w.body)
+        body_pace(w->w.body, false);
+    w->blocked_since = conn_now(c);
+    w->blocked_bytes = c->x->bytes_out;
+    conn_arm(c, conn_limits(c)->send_stall_timeout_ms);
+}
+
+void h1_flush(struct output *o) {
+    struct h1_conn *c = container_of(o, struct h1_conn, output);
+    struct iovec iov[H1_WRITER_IOV];
+    if (!c->x || c->work->blocked)
+        return;
+    struct h1_work *w = c->work;
+    struct exchange *x = c->x;
+    for (int n; (n = h1_writer_gather(&w->w, &x->arena, iov)) > 0;) {
+        size_t all = 0, took;
+        for (int i = 0; i < n; i++)
+            all += iov[i].iov_len;
+        enum io_result r = stream_write(&c->stream, iov, n, &took);
+        if (r == IO_RESET) {
+            conn_abort(c, FAULT_CLIENT_CLOSED);
+            return;
+        }
+        x->bytes_out += took;
+        count_add(conn_thread(c)->counters.client_bytes_sent, took);
+        h1_writer_took(&w->w, took);
+        if (took < all) {
+            blocked(c);
+            return;
+        }
+        if (w->w.body && took >= w->w.body->limit / 2)
+            body_pace(w->w.body, true);
+    }
+    if (w->head_written && h1_writer_done(&w->w))
+        answer_left(c);
+}

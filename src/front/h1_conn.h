@@ -1,0 +1,90 @@
+/*
+ * h1_conn - the inside of the HTTP/1.1 server door: one connection, shared by its three files.
+ *
+ * h1_server.c is its life and its time, h1_request.c makes exchanges of bytes, h1_answer.c makes
+ * bytes of answers. Owner: its listener. Thread: that of the listener.
+ */
+#pragma once
+#include "core/h1_wire.h"
+#include "core/thread.h"
+#include "front/listener.h"
+#include "io/tcp.h"
+
+enum h1_state { H1_IDLE, H1_BUSY, H1_LINGER, H1_CLOSED };
+
+/* Bytes that came and are not yet a request. */
+struct h1_in {
+    struct h1_limits limits; /* a copy: the snapshot may go meanwhile */
+    struct h1_parser parser;
+    uint32_t len, cap;
+    bool fresh; /* pipelined: not yet looked at */
+    char bytes[];
+};
+
+/* What a connection needs while it is busy; in the exchange's arena. */
+struct h1_work {
+    struct h1_message m;
+    struct h1_writer w;
+    struct h1_reader r;
+    bool held;         /* a chunked request, not started before it has proven clean so far */
+    bool request_done; /* its body has been read entirely */
+    bool head_written, expect;
+    bool blocked;                               /* the socket takes no more for now */
+    uint64_t body_since, body_bytes, body_last; /* ns, bytes: of the body as it comes */
+    uint64_t blocked_since, blocked_bytes;
+};
+
+struct h1_conn {
+    struct stream stream;
+    struct list node;
+    struct listener *listener;
+    struct exchange *x;
+    struct h1_work *work;
+    struct h1_in *in;
+    struct output output;
+    struct reader reader;
+    struct deferred free;
+    struct timer timer;
+    uint64_t opened, since; /* ns; since: the first byte of a head that is not whole */
+    union {
+        struct sockaddr sa;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } peer;
+    uint32_t requests, lingered;
+    unsigned char state; /* enum h1_state */
+    bool counted, keep;
+};
+
+static inline struct thread *conn_thread(const struct h1_conn *c) {
+    return c->listener->thread;
+}
+static inline uint64_t conn_now(const struct h1_conn *c) {
+    return conn_thread(c)->loop.now;
+}
+static inline const struct limits_conf *conn_limits(const struct h1_conn *c) {
+    return &conn_thread(c)->snap->snapshot->limits;
+}
+static inline void conn_arm(struct h1_conn *c, uint64_t ms) {
+    if (ms)
+        timer_start(&conn_thread(c)->loop.timers, &c->timer, conn_now(c) / 1000000, ms);
+}
+struct address conn_peer(const struct h1_conn *c);
+
+/* Ends. */
+void conn_close(struct h1_conn *c);
+void conn_reset(struct h1_conn *c); /* the client must not take what it has for whole */
+void conn_abort(struct h1_conn *c, enum fault why);
+void conn_linger(struct h1_conn *c); /* answered; what still comes is thrown away for a while */
+
+void conn_linger_read(struct h1_conn *c);
+
+/* h1_request.c */
+void h1_read(struct h1_conn *c); /* whatever its state wants from the socket */
+/* A request that cannot become one: answered with `why` (FAULT_NONE: what the parser found). */
+void h1_refuse(struct h1_conn *c, const struct h1_parser *p, const char *bytes, enum fault why);
+void h1_start(struct h1_conn *c); /* a held request */
+
+/* h1_answer.c */
+extern const struct front_ops h1_front;
+void h1_flush(struct output *o);

@@ -1,0 +1,304 @@
+/* From bytes to an exchange and its body. */
+#include "front/h1_conn.h"
+
+enum { HOLD_MS = 1000, READS_PER_TURN = 256 * 1024 };
+
+/* Keeps bytes that were on the scratch. False: no memory. */
+static bool keep_bytes(struct h1_conn *c, const char *p, size_t n, const struct h1_parser *parser) {
+    struct h1_in *in = c->in;
+    if (!in || in->cap < n) {
+        size_t cap = n < 512 ? 1024 : 2 * n;
+        in = mem_try(sizeof *in + cap);
+        if (!in)
+            return false;
+        in->cap = (uint32_t)cap;
+        in->limits = conn_limits(c)->h1_request;
+        if (parser)
+            in->parser = *parser;
+        in->parser.limits = &in->limits;
+        mem_free(c->in);
+        c->in = in;
+    }
+    in->fresh = !parser;
+    memmove(in->bytes, p, n);
+    in->len = (uint32_t)n;
+    return true;
+}
+
+static void fill_facts(struct h1_conn *c, struct exchange *x, const struct h1_parser *p) {
+    x->facts.peer = x->facts.client = conn_peer(c);
+    x->facts.listener = listener_conf(c->listener, x->snap->snapshot);
+    bool old = p->target_len && p->minor == 0;
+    x->facts.http_minor = old ? 10 : 11;
+    x->facts.protocol = old ? "HTTP/1.0" : "HTTP/1.1";
+    x->plan = c->listener->plan;
+}
+
+static bool begin(struct h1_conn *c, const struct h1_parser *p) {
+    struct exchange *x = exchange_create(conn_thread(c), &h1_front, c);
+    if (!x) {
+        conn_reset(c);
+        return false;
+    }
+    c->x = x;
+    c->state = H1_BUSY;
+    c->requests++;
+    c->keep = false;
+    c->work = arena_zero(&x->arena, sizeof *c->work);
+    fill_facts(c, x, p);
+    return true;
+}
+
+static struct h1_rules rules_of(const struct exchange *x) {
+    const struct limits_conf *l = &x->snap->snapshot->limits;
+    return (struct h1_rules){.uri = {l->keep_encoded_slash, l->query_params_max},
+                             .scheme =
+                                 x->facts.listener ? x->facts.listener->scheme : SPAN("http")};
+}
+
+/* What is known of the request still goes into the head, for the log. */
+void h1_refuse(struct h1_conn *c, const struct h1_parser *p, const char *bytes, enum fault why) {
+    if (!begin(c, p))
+        return;
+    struct h1_rules rules = rules_of(c->x);
+    enum fault f = h1_request(p, bytes, &rules, &c->x->req, &c->work->m);
+    exchange_refuse(c->x, why ? why : f);
+}
+
+static bool may_keep(const struct h1_conn *c) {
+    const struct limits_conf *l = conn_limits(c);
+    return c->work->m.keep_alive && !conn_thread(c)->draining &&
+           (!l->keepalive_requests || c->requests < l->keepalive_requests) &&
+           (!l->max_connection_age_ms ||
+            conn_now(c) - c->opened < l->max_connection_age_ms * 1000000);
+}
+
+/* Body bytes to the exchange; returns false when the message is malformed (it has been dealt with).
+ */
+static bool feed(struct h1_conn *c, struct span in, size_t *used) {
+    struct h1_work *w = c->work;
+    struct exchange *x = c->x;
+    w->body_last = conn_now(c);
+    w->body_bytes += in.n;
+    switch (h1_reader_feed(&w->r, &x->up_half.source, &x->arena, in, used)) {
+    case H1_READ_MORE:
+        return true;
+    case H1_READ_END:
+        w->request_done = true;
+        return true;
+    case H1_READ_FAULT:
+        break;
+    }
+    c->keep = false;
+    if (x->state == X_NEW)
+        exchange_refuse(x, w->r.fault);
+    else
+        exchange_fail(x, w->r.fault, NULL);
+    return false;
+}
+
+void h1_start(struct h1_conn *c) {
+    struct exchange *x = c->x;
+    c->work->held = false;
+    if (c->work->request_done)
+        x->up_half.length = (int64_t)x->up_half.source.in;
+    exchange_start(x);
+}
+
+/* A chunked request starts when it is whole, large, or pauses: so a malformed small one never
+ * reaches a service, however its bytes were cut, and a whole one goes on with its length. */
+static void start_or_hold(struct h1_conn *c) {
+    struct h1_work *w = c->work;
+    if (w->m.framing != FRAMING_CHUNKED || w->m.expect_continue || w->request_done ||
+        c->x->up_half.source.size >= BODY_LIMIT) {
+        h1_start(c);
+        return;
+    }
+    w->held = true;
+    conn_arm(c, HOLD_MS);
+}
+
+static void got_head(struct h1_conn *c, const struct h1_parser *p, const char *bytes, size_t n) {
+    if (!begin(c, p))
+        return;
+    struct exchange *x = c->x;
+    struct h1_work *w = c->work;
+    const struct limits_conf *l = &x->snap->snapshot->limits;
+    struct h1_rules rules = rules_of(x);
+    x->bytes_in = p->length;
+    enum fault f = h1_request(p, bytes, &rules, &x->req, &w->m);
+    if (f) {
+        exchange_refuse(x, f);
+        return;
+    }
+    if (w->m.stripped_identity)
+        count_add(conn_thread(c)->counters.identity_headers_stripped, w->m.stripped_identity);
+    c->keep = may_keep(c);
+    w->expect = w->m.expect_continue;
+    x->up_half.length = w->m.framing == FRAMING_LENGTH    ? (int64_t)w->m.length
+                        : w->m.framing == FRAMING_CHUNKED ? -1
+                                                          : 0;
+    h1_reader_start(&w->r, &w->m, true, &l->h1_trailers);
+    w->body_since = conn_now(c);
+    struct span rest = span_of(bytes + p->length, n - p->length);
+    size_t used = 0;
+    bool empty =
+        w->m.framing == FRAMING_NONE || (w->m.framing == FRAMING_LENGTH && w->m.length == 0);
+    if ((rest.n || empty) && !feed(c, rest, &used))
+        return;
+    x->bytes_in += used;
+    rest = span_from(rest, used);
+    if (rest.n && w->request_done && !keep_bytes(c, rest.p, rest.n, NULL))
+        c->keep = false; /* the next request is lost, so the connection ends */
+    start_or_hold(c);
+}
+
+/* Where a head is read: behind what has come of it already, in one piece. */
+static enum io_result read_more(struct h1_conn *c, struct span *all) {
+    struct loop *l = &conn_thread(c)->loop;
+    size_t had = c->in ? c->in->len : 0;
+    struct span got;
+    if (had) {
+        memcpy(l->scratch + l->scratch_used, c->in->bytes, had);
+        l->scratch_used += had;
+    }
+    if (c->in && c->in->fresh) {
+        *all = span_of((const char *)l->scratch + l->scratch_used - had, had);
+        return IO_OK;
+    }
+    enum io_result r = stream_read(l, &c->stream, SCRATCH_MIN, &got);
+    if (r == IO_OK) {
+        count_add(conn_thread(c)->counters.client_bytes_received, got.n);
+        *all = span_of(got.p - had, got.n + had);
+    } else {
+        l->scratch_used -= had;
+    }
+    return r;
+}
+
+static struct h1_parser *parser_of(struct h1_conn *c) {
+    struct h1_parser *p = &conn_thread(c)->parser;
+    if (c->in && !c->in->fresh)
+        return &c->in->parser;
+    h1_parser_init(p, H1_REQUEST, &conn_limits(c)->h1_request);
+    return p;
+}
+
+static void drop_in(struct h1_conn *c) {
+    mem_free(c->in);
+    c->in = NULL;
+}
+
+/* A part of a head: the clock for the whole of it runs from its first byte. */
+static void head_incomplete(struct h1_conn *c, struct span all, struct h1_parser *p) {
+    bool first = !c->in || c->in->fresh;
+    if (first) {
+        drop_in(c);
+        c->since = conn_now(c);
+        conn_arm(c, conn_limits(c)->header_timeout_ms);
+    }
+    if (!keep_bytes(c, all.p, all.n, p))
+        conn_reset(c);
+}
+
+static void read_head(struct h1_conn *c) {
+    struct span all;
+    enum io_result r = read_more(c, &all);
+    if (r == IO_AGAIN)
+        return;
+    if (r != IO_OK) {
+        conn_close(c);
+        return;
+    }
+    struct h1_parser *p = parser_of(c);
+    switch (h1_parse(p, all.p, all.n)) {
+    case H1_MORE:
+        head_incomplete(c, all, p);
+        break;
+    case H1_FAULT: {
+        struct h1_in *in = c->in; /* the parser may stand in it */
+        c->in = NULL;
+        h1_refuse(c, p, all.p, p->fault);
+        mem_free(in);
+        break;
+    }
+    case H1_DONE: {
+        struct h1_in *in = c->in;
+        c->in = NULL;
+        got_head(c, p, all.p, all.n);
+        mem_free(in);
+        break;
+    }
+    }
+}
+
+/* ---- the request body ---- */
+
+static size_t body_may(const struct h1_conn *c) {
+    const struct body *b = &c->x->up_half.source;
+    if (c->work->held)
+        return BODY_LIMIT;
+    return body_room(b);
+}
+
+/* 240 B/s after 10 s, or what the configuration says: a client that trickles holds nobody up for
+ * long. */
+static bool too_slow(const struct h1_conn *c) {
+    uint64_t rate = conn_limits(c)->body_min_rate, ns = conn_now(c) - c->work->body_since;
+    return rate && ns > 10000000000ull && c->work->body_bytes < rate * (ns / 1000000000ull);
+}
+
+static void read_body(struct h1_conn *c) {
+    size_t share = READS_PER_TURN, room;
+    struct loop *l = &conn_thread(c)->loop;
+    while (c->x && !c->work->request_done && c->stream.readable && (room = body_may(c)) > 0) {
+        struct span got;
+        size_t used, want = room < share ? room : share;
+        if (want == 0 || SCRATCH_MAX - l->scratch_used < SCRATCH_MIN) {
+            loop_unfinished(l, &c->reader);
+            return;
+        }
+        enum io_result r = stream_read(l, &c->stream, want, &got);
+        if (r == IO_AGAIN)
+            return;
+        if (r == IO_END && c->work->held) { /* perhaps it still listens */
+            c->work->held = false;
+            exchange_refuse(c->x, FAULT_BAD_CHUNK);
+            return;
+        }
+        if (r != IO_OK) {
+            conn_abort(c, FAULT_CLIENT_CLOSED);
+            return;
+        }
+        share -= got.n;
+        count_add(conn_thread(c)->counters.client_bytes_received, got.n);
+        if (!feed(c, got, &used))
+            return;
+        c->x->bytes_in += used;
+        if (used < got.n && !keep_bytes(c, got.p + used, got.n - used, NULL))
+            c->keep = false;
+        if (c->work->held) {
+            start_or_hold(c);
+        } else if (too_slow(c)) {
+            exchange_fail(c->x, FAULT_BODY_TIMEOUT, NULL);
+            return;
+        }
+    }
+}
+
+void h1_read(struct h1_conn *c) {
+    switch ((enum h1_state)c->state) {
+    case H1_IDLE:
+        read_head(c);
+        return;
+    case H1_BUSY:
+        if (!c->work->request_done)
+            read_body(c);
+        return;
+    case H1_LINGER:
+        conn_linger_read(c);
+        return;
+    case H1_CLOSED:
+        return;
+    }
+}

@@ -32,7 +32,7 @@ struct exchange *exchange_create(struct thread *t, const struct front_ops *front
     half_init(&x->up_half, x);
     half_init(&x->down_half, x);
     list_append(&t->exchanges, &x->node);
-    t->exchange_count++;
+    count_add(t->exchange_count, 1u);
     count_up(t, exchanges_accepted);
     return x;
 }
@@ -89,9 +89,9 @@ static void end(struct exchange *x, enum x_end how) {
         count_up(t, exchanges_aborted);
         break;
     }
-    tell_sinks(x);
     list_remove(&x->node);
-    t->exchange_count--;
+    count_add(t->exchange_count, UINT32_MAX); /* one less, beside the count of its end */
+    tell_sinks(x);
     x->free.run = exchange_free;
     loop_after_drain(&t->loop, &x->free);
 }

@@ -1,0 +1,459 @@
+#include "play.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+void play_fail(struct play *p, const char *fmt, ...) {
+    char text[4000];
+    va_list ap;
+    if (p->lost)
+        return;
+    p->lost = true;
+    if (p->tolerant)
+        return;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    sim_end();
+    fail_msg("%s", text);
+}
+
+/* Turning the world */
+
+static bool say(struct play_actor *a) {
+    size_t took = a->open && a->out_len ? actor_send(a->fd, a->out, a->out_len) : 0;
+    memmove(a->out, a->out + took, a->out_len - took);
+    a->out_len -= took;
+    return took > 0;
+}
+
+static void leave(struct play_actor *a, enum play_abort how) {
+    if (!a->open)
+        return;
+    a->open = false;
+    if (how == PLAY_ABORT_RESET)
+        actor_reset(a->fd);
+    else
+        actor_close(a->fd);
+}
+
+static void abort_clients(struct play *p) {
+    for (int i = 0; i < p->actors; i++)
+        if (p->actor[i].client)
+            leave(&p->actor[i], p->abort_how);
+    p->tolerant = p->lost = true;
+}
+
+/* Something happens. False: all is quiet. */
+static bool turn(struct play *p) {
+    bool said = false;
+    if (p->abort_at && p->dispatches + 1 == p->abort_at)
+        abort_clients(p);
+    for (int i = 0; i < p->actors; i++)
+        said |= say(&p->actor[i]);
+    if (!sim_step())
+        return said;
+    p->dispatches++;
+    return true;
+}
+
+void play_quiet(struct play *p) {
+    for (unsigned i = 0; turn(p); i++)
+        if (i > 10000000)
+            play_fail(p, "it does not become quiet");
+}
+
+void play_time(struct play *p, uint64_t ms) {
+    uint64_t until = sim_now_ms() + ms;
+    do
+        play_quiet(p);
+    while (sim_advance(until));
+    play_quiet(p);
+}
+
+/* Actors */
+
+static int enter(struct play *p, int fd, bool client) {
+    must(p->actors < PLAY_ACTORS);
+    p->actor[p->actors] = (struct play_actor){.fd = fd, .open = fd >= 0, .client = client};
+    return p->actors++;
+}
+
+static struct play_actor *actor(struct play *p, int who) {
+    must(who >= 0 && who < p->actors);
+    return &p->actor[who];
+}
+
+int play_client(struct play *p) {
+    int fd = actor_connect(&p->rig->door, NULL);
+    if (fd < 0)
+        play_fail(p, "the door is closed");
+    return enter(p, fd, true);
+}
+
+int play_accept(struct play *p, int service) {
+    int fd;
+    while ((fd = actor_accept(p->service[service])) < 0) {
+        if (p->lost)
+            break;
+        if (!turn(p))
+            play_fail(p, "no connection came to service %d", service);
+    }
+    return enter(p, fd, false);
+}
+
+void play_refuse(struct play *p, int service) {
+    if (p->service[service] >= 0)
+        actor_close(p->service[service]);
+    p->service[service] = -1;
+}
+
+void play_black_hole(struct play *p, int service) {
+    play_refuse(p, service);
+    actor_black_hole(&p->rig->endpoint[service]);
+}
+
+/* Saying */
+
+void play_send_bytes(struct play *p, int who, const void *bytes, size_t n) {
+    struct play_actor *a = actor(p, who);
+    if (a->out_len + n > a->out_cap) {
+        a->out_cap = (a->out_len + n) * 2;
+        a->out = realloc(a->out, a->out_cap);
+        must(a->out);
+    }
+    if (n)
+        memcpy(a->out + a->out_len, bytes, n);
+    a->out_len += n;
+    say(a);
+}
+
+void play_send(struct play *p, int who, const char *text) {
+    play_send_bytes(p, who, text, strlen(text));
+}
+
+/* No period that a power of two hides: a piece lost or twice is seen. */
+static char pattern(uint64_t at) {
+    return (char)('a' + at % 23 + at / 23 % 3);
+}
+
+void play_fill(struct play *p, int who, size_t n) {
+    struct play_actor *a = actor(p, who);
+    char *bytes = malloc(n + 1);
+    must(bytes);
+    for (size_t i = 0; i < n; i++)
+        bytes[i] = pattern(a->filled_out++);
+    play_send_bytes(p, who, bytes, n);
+    free(bytes);
+}
+
+void play_fill_chunked(struct play *p, int who, size_t n, size_t chunk, const char *trailers) {
+    while (n) {
+        char line[32];
+        size_t part = n < chunk ? n : chunk;
+        snprintf(line, sizeof line, "%zx\r\n", part);
+        play_send(p, who, line);
+        play_fill(p, who, part);
+        play_send(p, who, "\r\n");
+        n -= part;
+    }
+    play_send(p, who, "0\r\n");
+    play_send(p, who, trailers);
+    play_send(p, who, "\r\n");
+}
+
+size_t play_backlog(struct play *p, int who) {
+    return actor(p, who)->out_len;
+}
+
+/* Expecting */
+
+/* Up to max bytes; lets the world turn until there are some. 0: the play is lost, or the stream is
+ * over. */
+static size_t hear(struct play *p, int who, char *to, size_t max, const char *what) {
+    struct play_actor *a = actor(p, who);
+    size_t got = 0;
+    while (!p->lost) {
+        if (!a->open) {
+            play_fail(p, "actor %d is gone while it waits for %s", who, what);
+            return 0;
+        }
+        enum io_result r = actor_read(a->fd, to, max, &got);
+        if (r == IO_OK)
+            return got;
+        if (r != IO_AGAIN)
+            play_fail(p, "actor %d: the stream %s while it waits for %s", who,
+                      r == IO_END ? "ends" : "is reset", what);
+        else if (!turn(p))
+            play_fail(p, "actor %d: all is quiet while it waits for %s", who, what);
+    }
+    return 0;
+}
+
+void play_expect(struct play *p, int who, const char *text) {
+    size_t n = strlen(text), have = 0;
+    char got[4096];
+    must(n < sizeof got);
+    while (have < n && !p->lost) {
+        have += hear(p, who, got + have, n - have, text);
+        if (memcmp(got, text, have) != 0)
+            play_fail(p, "actor %d expected \"%s\" and heard \"%.*s\"", who, text, (int)have, got);
+    }
+}
+
+static void check_pieces(struct play *p, int who, const char *head, const char *pieces) {
+    struct span rest = span_z(pieces);
+    while (rest.p && rest.n) {
+        char piece[512];
+        struct span s = span_split(&rest, '\n');
+        bool absent = s.n && s.p[0] == '!';
+        s = span_from(s, absent);
+        must(s.n < sizeof piece);
+        memcpy(piece, s.p, s.n);
+        piece[s.n] = 0;
+        if ((strstr(head, piece) != NULL) == absent)
+            play_fail(p, "actor %d: the head %s \"%s\":\n%s", who,
+                      absent ? "must not hold" : "does not hold", piece, head);
+    }
+}
+
+void play_head(struct play *p, int who, const char *pieces) {
+    static char head[65536];
+    size_t n = 0;
+    while (!p->lost && (n < 4 || memcmp(head + n - 4, "\r\n\r\n", 4) != 0)) {
+        n += hear(p, who, head + n, 1, "a head");
+        if (n == sizeof head - 1)
+            play_fail(p, "actor %d: a head without end", who);
+    }
+    head[n] = 0;
+    if (!p->lost)
+        check_pieces(p, who, head, pieces);
+}
+
+void play_filled(struct play *p, int who, size_t n) {
+    struct play_actor *a = actor(p, who);
+    char got[4096];
+    while (n && !p->lost) {
+        size_t have = hear(p, who, got, n < sizeof got ? n : sizeof got, "a body");
+        for (size_t i = 0; i < have; i++)
+            if (got[i] != pattern(a->filled_in++)) {
+                play_fail(p, "actor %d: byte %llu of the body is another", who,
+                          (unsigned long long)a->filled_in - 1);
+                return;
+            }
+        n -= have;
+    }
+}
+
+static uint64_t chunk_size(struct play *p, int who) {
+    char line[32];
+    size_t n = 0;
+    uint64_t size = 0;
+    while (!p->lost && (n < 2 || memcmp(line + n - 2, "\r\n", 2) != 0)) {
+        n += hear(p, who, line + n, 1, "a chunk");
+        if (n == sizeof line)
+            play_fail(p, "actor %d: no size of a chunk", who);
+    }
+    if (!p->lost && !parse_hex(span_of(line, n - 2), &size))
+        play_fail(p, "actor %d: no size of a chunk: %.*s", who, (int)n, line);
+    return size;
+}
+
+void play_chunked(struct play *p, int who, size_t n, const char *trailers) {
+    while (!p->lost) {
+        uint64_t size = chunk_size(p, who);
+        if (p->lost)
+            return;
+        if (size > n)
+            play_fail(p, "actor %d: more chunks than expected", who);
+        if (size == 0)
+            break;
+        play_filled(p, who, (size_t)size);
+        play_expect(p, who, "\r\n");
+        n -= (size_t)size;
+    }
+    if (n)
+        play_fail(p, "actor %d: the chunked body ends %zu bytes early", who, n);
+    play_expect(p, who, trailers);
+    play_expect(p, who, "\r\n");
+}
+
+static void over(struct play *p, int who, enum io_result want) {
+    struct play_actor *a = actor(p, who);
+    char c;
+    size_t got;
+    while (!p->lost) {
+        enum io_result r = actor_read(a->fd, &c, 1, &got);
+        if (r == want)
+            return;
+        if (r == IO_OK)
+            play_fail(p, "actor %d expected its end and heard \"%c\"", who, c);
+        else if (r != IO_AGAIN)
+            play_fail(p, "actor %d: the stream %s", who, r == IO_END ? "ends" : "is reset");
+        else if (!turn(p))
+            play_fail(p, "actor %d: all is quiet and the stream stays open", who);
+    }
+}
+
+void play_end(struct play *p, int who) {
+    over(p, who, IO_END);
+}
+void play_broken(struct play *p, int who) {
+    over(p, who, IO_RESET);
+}
+
+void play_nothing(struct play *p, int who) {
+    char c;
+    size_t got;
+    play_quiet(p);
+    if (p->lost)
+        return;
+    enum io_result r = actor_read(actor(p, who)->fd, &c, 1, &got);
+    if (r != IO_AGAIN)
+        play_fail(p, "actor %d: nothing was to come, but it %s%.1s", who,
+                  r == IO_OK    ? "heard "
+                  : r == IO_END ? "ended"
+                                : "was reset",
+                  r == IO_OK ? &c : "");
+}
+
+/* Leaving */
+
+static void say_all(struct play *p, int who) {
+    while (actor(p, who)->open && actor(p, who)->out_len && turn(p))
+        ;
+}
+
+void play_shut(struct play *p, int who) {
+    say_all(p, who);
+    if (actor(p, who)->open)
+        actor_shut(actor(p, who)->fd);
+}
+
+void play_close(struct play *p, int who) {
+    say_all(p, who);
+    leave(actor(p, who), PLAY_ABORT_CLOSE);
+}
+
+void play_reset(struct play *p, int who) {
+    leave(actor(p, who), PLAY_ABORT_RESET);
+}
+
+/* Performing */
+
+static void everybody_leaves(struct play *p) {
+    for (int i = 0; i < p->actors; i++) {
+        leave(&p->actor[i], PLAY_ABORT_CLOSE);
+        free(p->actor[i].out);
+    }
+    p->abort_at = 0;
+    for (unsigned i = 0; i < RIG_ENDPOINTS_MAX; i++)
+        play_refuse(p, (int)i);
+    p->actors = 0;
+}
+
+/* Whatever had gone wrong before, a new client is served. */
+static void still_serves(struct play *p) {
+    p->lost = false;
+    bool tolerant = p->tolerant;
+    p->tolerant = false;
+    for (int i = 0; p->service[0] >= 0 && i < 20; i++) { /* those nobody accepted in the play */
+        int fd = actor_accept(p->service[0]);
+        if (fd < 0)
+            break;
+        actor_close(fd);
+    }
+    play_time(p, 100000); /* every pause, every kept connection is over */
+    if (p->service[0] >= 0) {
+        int c = play_client(p);
+        play_send(p, c, "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        int s = play_accept(p, 0);
+        play_head(p, s, "GET /last HTTP/1.1");
+        play_send(p, s, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        play_head(p, c, "HTTP/1.1 200 OK");
+        play_expect(p, c, "ok");
+        play_end(p, c);
+    }
+    p->tolerant = tolerant;
+}
+
+static void clear_failures(void) {
+    sim_fail_any(0);
+    sim_fail(SIM_alloc, 0, 0);
+}
+
+void perform(struct performance *how, play_fn fn) {
+    struct play p = {.tolerant = how->tolerant, .abort_how = how->abort_how};
+    p.rig = rig_start(&how->rig);
+    must(p.rig);
+    for (int i = 0; i < RIG_ENDPOINTS_MAX; i++)
+        p.service[i] = p.rig->endpoint[i].len ? actor_listen(&p.rig->endpoint[i]) : -1;
+    play_quiet(&p); /* what the start has left to do */
+    p.dispatches = 0;
+    p.abort_at = how->abort_at;
+    if (how->fail_call)
+        sim_fail_any(sim_count_all() + how->fail_call);
+    if (how->fail_alloc)
+        sim_fail(SIM_alloc, sim_count(SIM_alloc) + how->fail_alloc, 0);
+    fn(&p);
+    how->dispatches = p.dispatches;
+    how->failed = sim_failed();
+    clear_failures();
+    if (p.tolerant)
+        still_serves(&p);
+    everybody_leaves(&p);
+    p.tolerant = p.lost = false;
+    play_time(&p, 1000000);
+    const char *wrong = rig_check_idle(p.rig);
+    char text[256] = "";
+    if (wrong)
+        snprintf(text, sizeof text, "after all have left: %s", wrong);
+    wrong = rig_stop(p.rig);
+    if (wrong && !*text)
+        snprintf(text, sizeof text, "after the end: %s", wrong);
+    if (*text)
+        fail_msg("%s (abort %llu %s, call %llu, allocation %llu, seed %llu)", text,
+                 (unsigned long long)how->abort_at, how->abort_how ? "closed" : "reset",
+                 (unsigned long long)how->fail_call, (unsigned long long)how->fail_alloc,
+                 (unsigned long long)how->rig.sim.seed);
+}
+
+static unsigned aborts(const struct rig_conf *rig, play_fn fn, uint64_t dispatches) {
+    unsigned n = 0;
+    for (int how = PLAY_ABORT_RESET; how <= PLAY_ABORT_CLOSE; how++)
+        for (uint64_t at = 1; at <= dispatches; at++, n++) {
+            struct performance p = {
+                .rig = *rig, .abort_at = at, .tolerant = true, .abort_how = (enum play_abort)how};
+            perform(&p, fn);
+        }
+    return n;
+}
+
+/* Until none is left to fail. */
+static unsigned failures(const struct rig_conf *rig, play_fn fn, bool alloc) {
+    struct performance p = {.failed = true};
+    unsigned n = 0;
+    for (uint64_t nth = 1; p.failed; nth++, n++) {
+        p = (struct performance){.rig = *rig,
+                                 .tolerant = true,
+                                 .fail_call = alloc ? 0 : nth,
+                                 .fail_alloc = alloc ? nth : 0};
+        perform(&p, fn);
+    }
+    return n;
+}
+
+unsigned torture(const struct rig_conf *rig, play_fn fn) {
+    struct performance plain = {.rig = *rig}, cut = {.rig = *rig};
+    unsigned n = 2;
+    perform(&plain, fn);
+    cut.rig.sim.read_max = cut.rig.sim.write_max = 1;
+    perform(&cut, fn);
+    n += aborts(rig, fn, plain.dispatches);
+    n += failures(rig, fn, false);
+    n += failures(rig, fn, true);
+    return n;
+}

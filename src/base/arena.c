@@ -92,9 +92,11 @@ void *arena_create(struct arena_cache *cache, size_t size, size_t arena_at) {
     memset(o, 0, size);
     *b = (struct arena_block){NULL};
     ((struct big *)(void *)b)->size = ARENA_BLOCK;
-    *(struct arena *)(void *)(o + arena_at) = (struct arena){
-        .at = o + size, .end = (char *)b + ARENA_BLOCK, .blocks = b, .cache = cache,
-        .used = ARENA_BLOCK};
+    *(struct arena *)(void *)(o + arena_at) = (struct arena){.at = o + size,
+                                                             .end = (char *)b + ARENA_BLOCK,
+                                                             .blocks = b,
+                                                             .cache = cache,
+                                                             .used = ARENA_BLOCK};
     return o;
 }
 

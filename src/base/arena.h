@@ -2,10 +2,11 @@
  * arena - memory that lives and dies with one thing: an exchange, a snapshot, a parse.
  *
  * Blocks of ARENA_BLOCK bytes come from the thread's cache, larger ones from the system. Allocation
- * never returns NULL: when the system has no memory the arena draws from its cache's reserve and sets
- * `failed`; the core looks at that between steps and ends the exchange with 503. Freed all at once.
- * In sanitizer builds freed blocks go back to the allocator at once, so that stale pointers are seen.
- * Owner: whoever embeds it. Thread: that of its cache (a NULL cache: any one thread at a time).
+ * never returns NULL: when the system has no memory the arena draws from its cache's reserve and
+ * sets `failed`; the core looks at that between steps and ends the exchange with 503. Freed all at
+ * once. In sanitizer builds freed blocks go back to the allocator at once, so that stale pointers
+ * are seen. Owner: whoever embeds it. Thread: that of its cache (a NULL cache: any one thread at a
+ * time).
  */
 #pragma once
 #include "base/str.h"
@@ -33,8 +34,9 @@ void arena_cache_init(struct arena_cache *c);
 void arena_cache_finish(struct arena_cache *c);
 
 void arena_init(struct arena *a, struct arena_cache *cache);
-/* Places an object of `size` zeroed bytes and an arena in one block; returns the object, with the arena
- * ready at `arena_at` inside it. NULL: no memory. arena_finish on a copy of that arena frees both. */
+/* Places an object of `size` zeroed bytes and an arena in one block; returns the object, with the
+ * arena ready at `arena_at` inside it. NULL: no memory. arena_finish on a copy of that arena frees
+ * both. */
 must_use void *arena_create(struct arena_cache *cache, size_t size, size_t arena_at);
 void arena_finish(struct arena *a);
 

@@ -1,8 +1,9 @@
 /*
  * check - what cannot happen.
  *
- * must() stays on in release builds: a broken invariant ends the process at once, with the place, and
- * the supervisor starts a fresh one. It is never used for what a peer, a file or the network can cause.
+ * must() stays on in release builds: a broken invariant ends the process at once, with the place,
+ * and the supervisor starts a fresh one. It is never used for what a peer, a file or the network
+ * can cause.
  */
 #pragma once
 #include <stddef.h>

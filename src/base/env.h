@@ -1,10 +1,11 @@
 /*
  * env - the one door to the outside world: clocks, random bytes, memory, sockets, files.
  *
- * Everything the gateway asks of the system on behalf of traffic goes through this table, one indirect
- * call each, so a test replaces entries (a virtual clock, a simulated network, the n-th call failing) and
- * a seed replays a run. Calls behave as the system calls they are named after: -1 and errno.
- * Owner: the process. Thread: filled before threads start, read-only after (the simulator runs in one).
+ * Everything the gateway asks of the system on behalf of traffic goes through this table, one
+ * indirect call each, so a test replaces entries (a virtual clock, a simulated network, the n-th
+ * call failing) and a seed replays a run. Calls behave as the system calls they are named after: -1
+ * and errno. Owner: the process. Thread: filled before threads start, read-only after (the
+ * simulator runs in one).
  */
 #pragma once
 #include "base/check.h"
@@ -48,8 +49,8 @@ struct env {
 extern struct env env;          /* the real one, until a test changes it */
 extern const struct env env_os; /* for putting entries back */
 
-/* Small allocations: abort when there is none, zeroed. What a peer can drive is bounded before it is
- * allocated, and uses mem_try. */
+/* Small allocations: abort when there is none, zeroed. What a peer can drive is bounded before it
+ * is allocated, and uses mem_try. */
 void *mem_alloc(size_t n);
 void *mem_realloc(void *p, size_t old, size_t n); /* keeps min(old, n) bytes, the rest is zero */
 must_use void *mem_try(size_t n);                 /* not zeroed; NULL: refuse the peer */

@@ -1,6 +1,7 @@
 #include "base/hash.h"
 
-/* Aumasson and Bernstein, "SipHash: a fast short-input PRF", with 1 compression and 3 final rounds. */
+/* Aumasson and Bernstein, "SipHash: a fast short-input PRF", with 1 compression and 3 final rounds.
+ */
 static uint64_t key0 = 0x736c75696365ull, key1 = 0x67617465776179ull;
 
 void hash_seed(uint64_t k0, uint64_t k1) {
@@ -8,7 +9,9 @@ void hash_seed(uint64_t k0, uint64_t k1) {
     key1 = k1;
 }
 
-static inline uint64_t rotl(uint64_t x, int b) { return x << b | x >> (64 - b); }
+static inline uint64_t rotl(uint64_t x, int b) {
+    return x << b | x >> (64 - b);
+}
 
 struct sip {
     uint64_t a, b, c, d;

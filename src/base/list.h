@@ -12,10 +12,14 @@ struct list {
     struct list *prev, *next;
 };
 
-static inline void list_init(struct list *l) { l->prev = l->next = l; }
+static inline void list_init(struct list *l) {
+    l->prev = l->next = l;
+}
 
 /* For a head: not empty. For a node: member of a list. */
-static inline bool list_linked(const struct list *l) { return l->next && l->next != l; }
+static inline bool list_linked(const struct list *l) {
+    return l->next && l->next != l;
+}
 
 static inline void list_append(struct list *head, struct list *n) {
     n->prev = head->prev;
@@ -24,7 +28,9 @@ static inline void list_append(struct list *head, struct list *n) {
     head->prev = n;
 }
 
-static inline void list_prepend(struct list *head, struct list *n) { list_append(head->next, n); }
+static inline void list_prepend(struct list *head, struct list *n) {
+    list_append(head->next, n);
+}
 
 static inline void list_remove(struct list *n) {
     if (n->next) {

@@ -1,6 +1,7 @@
 /*
- * map - spans to pointers, open addressing, keyed hash. Keys are borrowed: they must outlive the map.
- * Owner: whoever embeds it. Thread: one at a time; a map that no longer changes may be read by all.
+ * map - spans to pointers, open addressing, keyed hash. Keys are borrowed: they must outlive the
+ * map. Owner: whoever embeds it. Thread: one at a time; a map that no longer changes may be read by
+ * all.
  */
 #pragma once
 #include "base/hash.h"

@@ -77,8 +77,8 @@ struct slice *slice_own(struct pond *pd, size_t n) {
 
 struct slice *slice_share(struct pond *pd, struct slice *s) {
     bool lent = s->lent_at != NULL;
-    struct slice *c = s->buf || lent ? slice_new(pd, s->p, s->n, s->buf)
-                                     : slice_static(pd, s->p, s->n);
+    struct slice *c =
+        s->buf || lent ? slice_new(pd, s->p, s->n, s->buf) : slice_static(pd, s->p, s->n);
     if (c && s->buf)
         s->buf->refs++;
     return c;

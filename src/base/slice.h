@@ -1,10 +1,11 @@
 /*
  * slice - a piece of a body: bytes that lie in a counted buffer, or are lent.
  *
- * A lent slice points into a scratch buffer that is overwritten after the current drain of the loop.
- * It hangs in its pond's list; settling the pond copies the bytes of every lent slice that is still held
- * into memory of their size. So nobody keeps a pointer into body bytes beyond his call, only the slice.
- * Slices don't cross threads. Owner: the body whose queue it is in. Thread: that of its pond.
+ * A lent slice points into a scratch buffer that is overwritten after the current drain of the
+ * loop. It hangs in its pond's list; settling the pond copies the bytes of every lent slice that is
+ * still held into memory of their size. So nobody keeps a pointer into body bytes beyond his call,
+ * only the slice. Slices don't cross threads. Owner: the body whose queue it is in. Thread: that of
+ * its pond.
  */
 #pragma once
 #include "base/check.h"
@@ -39,13 +40,17 @@ must_use struct slice *slice_new(struct pond *pd, const void *p, size_t n, struc
 must_use struct slice *slice_static(struct pond *pd, const void *p, size_t n);
 /* A slice with a buffer of its own; the caller fills slice_bytes. NULL: no memory. */
 must_use struct slice *slice_own(struct pond *pd, size_t n);
-static inline unsigned char *slice_bytes(struct slice *s) { return s->buf->data; }
+static inline unsigned char *slice_bytes(struct slice *s) {
+    return s->buf->data;
+}
 /* A second slice of the same bytes: refs. NULL: no memory. */
 must_use struct slice *slice_share(struct pond *pd, struct slice *s);
 void slice_free(struct pond *pd, struct slice *s);
 
-/* Copies every lent slice that is still held. False: memory ran out; such slices keep their length but
- * their `p` is NULL, and the body that holds one must end with a fault. */
+/* Copies every lent slice that is still held. False: memory ran out; such slices keep their length
+ * but their `p` is NULL, and the body that holds one must end with a fault. */
 bool pond_settle_slow(struct pond *pd);
-static inline bool pond_settle(struct pond *pd) { return !pd->lent || pond_settle_slow(pd); }
+static inline bool pond_settle(struct pond *pd) {
+    return !pd->lent || pond_settle_slow(pd);
+}
 void pond_finish(struct pond *pd);

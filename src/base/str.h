@@ -20,8 +20,12 @@ struct span {
 #define SPAN_NONE ((struct span){NULL, 0})
 #define SPAN_ARG(s) (int)(s).n, (s).p /* for "%.*s" */
 
-static inline struct span span_of(const char *p, size_t n) { return (struct span){p, n}; }
-static inline struct span span_z(const char *z) { return (struct span){z, z ? strlen(z) : 0}; }
+static inline struct span span_of(const char *p, size_t n) {
+    return (struct span){p, n};
+}
+static inline struct span span_z(const char *z) {
+    return (struct span){z, z ? strlen(z) : 0};
+}
 static inline bool span_eq(struct span a, struct span b) {
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
@@ -35,7 +39,9 @@ static inline struct span span_cut(struct span s, size_t at, size_t n) {
     return s;
 }
 
-static inline char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c; }
+static inline char lower(char c) {
+    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
 
 bool span_eq_nocase(struct span a, struct span b); /* ASCII only */
 bool span_starts(struct span s, struct span prefix);
@@ -48,8 +54,8 @@ struct span span_trim(struct span s);       /* without SP and HTAB at both ends 
  * of the text *rest becomes {NULL, 0}, so `while (rest.p)` visits every part, empty ones too. */
 struct span span_split(struct span *rest, char sep);
 
-/* 1*DIGIT and nothing else, at most `max`. False for sign, space, suffix, overflow, empty. A leading
- * zero is refused when more digits follow. */
+/* 1*DIGIT and nothing else, at most `max`. False for sign, space, suffix, overflow, empty. A
+ * leading zero is refused when more digits follow. */
 must_use bool parse_dec(struct span s, uint64_t max, uint64_t *out);
 /* 1*HEXDIG, at most 16 digits. */
 must_use bool parse_hex(struct span s, uint64_t *out);
@@ -61,8 +67,12 @@ struct str {
     bool full;
 };
 
-static inline struct str str_on(char *buf, size_t max) { return (struct str){buf, 0, max, false}; }
-static inline struct span str_span(const struct str *s) { return (struct span){s->p, s->n}; }
+static inline struct str str_on(char *buf, size_t max) {
+    return (struct str){buf, 0, max, false};
+}
+static inline struct span str_span(const struct str *s) {
+    return (struct span){s->p, s->n};
+}
 
 static inline void str_put(struct str *s, const char *p, size_t n) {
     if (unlikely(n > s->max - s->n)) {
@@ -76,13 +86,15 @@ static inline void str_add(struct str *s, struct span v) {
     if (v.n)
         str_put(s, v.p, v.n);
 }
-static inline void str_char(struct str *s, char c) { str_put(s, &c, 1); }
+static inline void str_char(struct str *s, char c) {
+    str_put(s, &c, 1);
+}
 #define str_lit(s, lit) str_put((s), (lit), sizeof(lit) - 1)
 
 void str_u64(struct str *s, uint64_t v);
 void str_fmt(struct str *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Length of the valid UTF-8 sequence at p, of which n > 0 bytes are there (RFC 3629: no surrogates, nothing
- * overlong), or 0. */
+/* Length of the valid UTF-8 sequence at p, of which n > 0 bytes are there (RFC 3629: no surrogates,
+ * nothing overlong), or 0. */
 size_t utf8_len(const unsigned char *p, size_t n);
 /* As the inside of a JSON string, quotes not included: control bytes, quotes, backslash and every
  * byte that is not valid UTF-8 are escaped, so the result is always valid JSON and one line. */

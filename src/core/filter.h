@@ -1,12 +1,12 @@
 /*
- * filter - who shapes an exchange between its front and its back: a const record per kind, one step per
- * exchange. A filter knows no other filter and no front or back.
+ * filter - who shapes an exchange between its front and its back: a const record per kind, one step
+ * per exchange. A filter knows no other filter and no front or back.
  *
- * request() runs when the head has come, response() on the way back for every filter that has seen the
- * request (last first). Each says what happens next. WAIT: this step holds an op; exchange_resume follows.
- * WAIT_BODY: collect the body up to its limit, then call the _body slot. ANSWER: x->back was replaced, its
- * answer passes the filters before this one.
- * Owner: steps belong to the exchange, conf to the snapshot. Thread: that of the exchange.
+ * request() runs when the head has come, response() on the way back for every filter that has seen
+ * the request (last first). Each says what happens next. WAIT: this step holds an op;
+ * exchange_resume follows. WAIT_BODY: collect the body up to its limit, then call the _body slot.
+ * ANSWER: x->back was replaced, its answer passes the filters before this one. Owner: steps belong
+ * to the exchange, conf to the snapshot. Thread: that of the exchange.
  */
 #pragma once
 #include "base/list.h"

@@ -2,8 +2,8 @@
  * fault - everything that can go wrong with an exchange, as one closed list.
  *
  * The table behind it says for each kind: the status that the asker gets, the stable code (problem
- * details, log field, metric label), whose fault it is, whether the connection may be used again, and one
- * sentence for people. Nothing else maps a failure to a status. Thread: any (const).
+ * details, log field, metric label), whose fault it is, whether the connection may be used again,
+ * and one sentence for people. Nothing else maps a failure to a status. Thread: any (const).
  */
 #pragma once
 #include "base/str.h"
@@ -59,8 +59,7 @@
     F(BAD_CHUNK, 400, "bad_chunk", CLIENT, 1, "the chunked coding is malformed")                   \
     F(CHUNK_OVERFLOW, 400, "chunk_overflow", CLIENT, 1, "a chunk size is out of range")            \
     F(BAD_CHUNK_EXT, 400, "bad_chunk_ext", CLIENT, 1, "a chunk extension is malformed")            \
-    F(CHUNK_OVERHEAD, 400, "chunk_overhead", CLIENT, 1,                                            \
-      "the chunked coding is mostly overhead")                                                     \
+    F(CHUNK_OVERHEAD, 400, "chunk_overhead", CLIENT, 1, "the chunked coding is mostly overhead")   \
     F(BAD_TRAILER, 400, "bad_trailer", CLIENT, 1, "a trailer field that must be a header")         \
     F(BODY_TOO_LARGE, 413, "body_too_large", CLIENT, 1, "the body is larger than is accepted")     \
     /* time and behaviour of clients */                                                            \
@@ -125,10 +124,10 @@ enum fault {
 enum fault_who { FAULT_WHO_NOBODY, FAULT_WHO_CLIENT, FAULT_WHO_GATEWAY, FAULT_WHO_UPSTREAM };
 
 struct fault_info {
-    int status;        /* what a client gets; 499 is for the log only */
-    const char *code;  /* stable: problem details, log, metrics */
+    int status;       /* what a client gets; 499 is for the log only */
+    const char *code; /* stable: problem details, log, metrics */
     enum fault_who who;
-    bool close;        /* a client's connection must end after the answer */
+    bool close; /* a client's connection must end after the answer */
     const char *text;
 };
 

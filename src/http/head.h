@@ -2,10 +2,10 @@
  * head - one message head, in the one form that the house knows: HTTP/2's.
  *
  * Names are lower-case. Connection, Host, Upgrade, Content-Length, Transfer-Encoding and whatever
- * Connection named are not among the fields: each door reads and writes its own framing, and the authority
- * stands in `authority`. All bytes lie in the exchange's arena. The only way to a field is hdr_put,
- * which checks name, value, budget and origin; printers print what stands here and nothing else.
- * Owner: the exchange. Thread: that of the exchange.
+ * Connection named are not among the fields: each door reads and writes its own framing, and the
+ * authority stands in `authority`. All bytes lie in the exchange's arena. The only way to a field
+ * is hdr_put, which checks name, value, budget and origin; printers print what stands here and
+ * nothing else. Owner: the exchange. Thread: that of the exchange.
  */
 #pragma once
 #include "base/arena.h"
@@ -22,10 +22,10 @@ struct head {
     struct arena *arena;
     struct field *field;
     uint16_t count, cap;
-    uint16_t count_max;   /* 0: HEAD_COUNT_MAX */
-    uint32_t bytes;       /* of all fields: name + value + 4 */
-    uint32_t bytes_max;   /* 0: HEAD_BYTES_MAX */
-    uint64_t present[2];  /* bit per hdr_id; bit 0: some HDR_OTHER */
+    uint16_t count_max;  /* 0: HEAD_COUNT_MAX */
+    uint32_t bytes;      /* of all fields: name + value + 4 */
+    uint32_t bytes_max;  /* 0: HEAD_BYTES_MAX */
+    uint64_t present[2]; /* bit per hdr_id; bit 0: some HDR_OTHER */
 
     /* a request */
     enum method method;
@@ -53,10 +53,10 @@ static inline bool hdr_has(const struct head *h, enum hdr_id id) {
     return h->present[(unsigned)id >> 6] >> ((unsigned)id & 63) & 1;
 }
 
-/* Appends. The name must be lower-case (else FAULT_BAD_HEADER_NAME); both spans must live as long as the
- * arena. Refuses what no next hop may see: control bytes, blanks at the ends, framing and hop-by-hop
- * names, more than the budget. ORIGIN_CLIENT also: a second copy of a single-valued name, underscore
- * twins. FAULT_NONE: it stands in the head. */
+/* Appends. The name must be lower-case (else FAULT_BAD_HEADER_NAME); both spans must live as long
+ * as the arena. Refuses what no next hop may see: control bytes, blanks at the ends, framing and
+ * hop-by-hop names, more than the budget. ORIGIN_CLIENT also: a second copy of a single-valued
+ * name, underscore twins. FAULT_NONE: it stands in the head. */
 must_use enum fault hdr_put(struct head *h, struct span name, struct span value, enum origin o);
 /* For a known name and a value that the gateway itself made of checked parts. */
 void hdr_add(struct head *h, enum hdr_id id, struct span value);

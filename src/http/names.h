@@ -47,7 +47,7 @@ enum hdr_flag {
     H(EXPIRES, "expires", "Expires", 0)                                                            \
     H(FORWARDED, "forwarded", "Forwarded", HF_FORWARDED | HF_NO_TRAILER)                           \
     H(HOST, "host", "Host", HF_SINGLE | HF_NO_TRAILER | HF_NOT_HOP)                                \
-    H(HTTP2_SETTINGS, "http2-settings", "HTTP2-Settings", HF_HOP | HF_NO_TRAILER)                \
+    H(HTTP2_SETTINGS, "http2-settings", "HTTP2-Settings", HF_HOP | HF_NO_TRAILER)                  \
     H(IF_MATCH, "if-match", "If-Match", HF_NO_TRAILER)                                             \
     H(IF_MODIFIED_SINCE, "if-modified-since", "If-Modified-Since", HF_SINGLE | HF_NO_TRAILER)      \
     H(IF_NONE_MATCH, "if-none-match", "If-None-Match", HF_NO_TRAILER)                              \

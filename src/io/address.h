@@ -20,8 +20,8 @@ struct address {
 
 enum { ADDRESS_TEXT_MAX = 128 };
 
-/* "1.2.3.4:80", "[::1]:80", "unix:/path" (a leading "@" of the path: abstract). False for anything else,
- * host names too. */
+/* "1.2.3.4:80", "[::1]:80", "unix:/path" (a leading "@" of the path: abstract). False for anything
+ * else, host names too. */
 must_use bool address_parse(struct span text, struct address *out);
 /* An IP without port, "1.2.3.4", "::1" or "[::1]". */
 must_use bool address_parse_ip(struct span text, struct address *out);

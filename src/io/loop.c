@@ -5,7 +5,9 @@
 
 _Thread_local struct loop *me;
 
-static uint64_t now_ms(const struct loop *l) { return l->now / 1000000; }
+static uint64_t now_ms(const struct loop *l) {
+    return l->now / 1000000;
+}
 
 static void woken(struct watch *w, uint32_t events) {
     struct loop *l = container_of(w, struct loop, wake);
@@ -120,7 +122,9 @@ void loop_drain(struct loop *l) {
     } while (busy(l));
 }
 
-static void refresh(struct loop *l) { l->now = env.now_ns(); }
+static void refresh(struct loop *l) {
+    l->now = env.now_ns();
+}
 
 static void messages(struct loop *l) {
     if (!atomic_load_explicit(&l->inbox, memory_order_relaxed))

@@ -1,13 +1,13 @@
 /*
  * loop - one thread's event loop: its descriptors, tasks, timers, messages and its scratch.
  *
- * One turn: wait for at most 64 events; then for each event, message, due timer and unfinished reader
- * run its handler, then drain: tasks until there are none, then the outputs that were marked, again until
- * quiet; settle the pond (lent slices still held are copied, the scratch may be overwritten), run what
- * was deferred to the end of the drain. At the end of the turn: late outputs (several messages gathered into
- * one write) and what was deferred to the end of the turn (what epoll may still name).
- * Nothing is written where it is produced, and no layer is called from inside a call that it made.
- * Owner: the thread. Thread: its own, but loop_send (any).
+ * One turn: wait for at most 64 events; then for each event, message, due timer and unfinished
+ * reader run its handler, then drain: tasks until there are none, then the outputs that were
+ * marked, again until quiet; settle the pond (lent slices still held are copied, the scratch may be
+ * overwritten), run what was deferred to the end of the drain. At the end of the turn: late outputs
+ * (several messages gathered into one write) and what was deferred to the end of the turn (what
+ * epoll may still name). Nothing is written where it is produced, and no layer is called from
+ * inside a call that it made. Owner: the thread. Thread: its own, but loop_send (any).
  */
 #pragma once
 #include "base/arena.h"
@@ -73,7 +73,7 @@ void loop_finish(struct loop *l);
 void loop_turn(struct loop *l, int max_wait_ms); /* -1: until something happens */
 /* How long a turn that begins now may wait: 0 when there is work, at most max_ms (-1: for ever). */
 int loop_wait_ms(const struct loop *l, uint64_t now_ns, int max_ms);
-void loop_run(struct loop *l);                   /* turns until l->stop */
+void loop_run(struct loop *l); /* turns until l->stop */
 
 must_use bool loop_watch(struct loop *l, struct watch *w, int fd);
 /* Forgets and closes the descriptor now; the watch's memory may go at the end of the turn. */

@@ -1,8 +1,8 @@
 /*
  * stream - a byte stream between two peers, whatever it runs over: TCP, a unix socket, later TLS.
  *
- * Reading lends one contiguous piece of the thread's scratch, good until the drain ends. Writing says what
- * was taken. Both never block and never call back. Owner: the connection that embeds it.
+ * Reading lends one contiguous piece of the thread's scratch, good until the drain ends. Writing
+ * says what was taken. Both never block and never call back. Owner: the connection that embeds it.
  */
 #pragma once
 #include "base/str.h"
@@ -24,8 +24,8 @@ struct stream {
     bool hung_up;  /* the peer will send no more (RDHUP), or the connection is gone */
 };
 
-/* Reads at most `max` bytes into what is left of the scratch. IO_OK: *got is lent. A short read runs the
- * stream dry without another system call, unless the peer's end was announced. */
+/* Reads at most `max` bytes into what is left of the scratch. IO_OK: *got is lent. A short read
+ * runs the stream dry without another system call, unless the peer's end was announced. */
 enum io_result stream_read(struct loop *l, struct stream *s, size_t max, struct span *got);
 static inline enum io_result stream_write(struct stream *s, const struct iovec *iov, int n,
                                           size_t *took) {

@@ -29,7 +29,9 @@ static enum io_result tcp_write(struct stream *s, const struct iovec *iov, int n
     return errno == EAGAIN ? IO_AGAIN : IO_RESET;
 }
 
-static void tcp_shut(struct stream *s) { env.shutdown(s->watch.fd, SHUT_WR); }
+static void tcp_shut(struct stream *s) {
+    env.shutdown(s->watch.fd, SHUT_WR);
+}
 
 const struct stream_ops tcp_stream = {tcp_read, tcp_write, tcp_shut};
 

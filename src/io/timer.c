@@ -15,8 +15,8 @@ void timers_init(struct timers *w, uint64_t now_ms) {
     list_init(&w->due);
 }
 
-/* Level by distance: a timer on level l stands in the slot of its own time's l-th digit (base 64), so a slot
- * of level l is visited once in 64^(l+1) ms and its timers move down or fire. */
+/* Level by distance: a timer on level l stands in the slot of its own time's l-th digit (base 64),
+ * so a slot of level l is visited once in 64^(l+1) ms and its timers move down or fire. */
 static void file(struct timers *w, struct timer *t) {
     uint64_t at = t->at > w->now ? t->at : w->now + 1;
     uint64_t dist = at - w->now;

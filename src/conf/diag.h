@@ -42,8 +42,8 @@ struct diag_list {
     struct arena arena;
     struct diag_source *source;
     uint32_t sources, sources_cap;
-    struct diag *diag;
-    unsigned count, cap;       /* sorted by diag_sort */
+    struct diag **diag;
+    unsigned count, cap;       /* kept: at most DIAG_MAX errors and as many warnings */
     unsigned errors, warnings; /* of all, those beyond DIAG_MAX too */
     bool want_warnings;
 };

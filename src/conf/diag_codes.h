@@ -80,7 +80,8 @@
     D(W0107, "the admin listener is open to others")                                               \
     D(W0108, "a variable that nobody uses")                                                        \
     D(W0109, "every address is a trusted proxy")                                                   \
-    D(W0110, "a target that gets no requests")
+    D(W0110, "a target that gets no requests")                                                     \
+    D(W0111, "an include that matches no file")
 
 enum diag_code {
 #define D(code, title) DIAG_##code,

@@ -40,6 +40,7 @@ struct limits_conf { /* LIMITS.md; every field in the schema table */
 
 struct listener_conf {
     struct span name, address_text;
+    const struct limits_conf *limits; /* the listener's own, else the snapshot's */
     struct address address;
     struct span scheme;  /* "http", "https" */
     bool redirect_https; /* answers with redirects only */
@@ -151,7 +152,9 @@ struct snapshot {
     uint32_t dns_server_count; /* 0: those of /etc/resolv.conf */
     uint32_t workers;          /* 0: one per allowed CPU */
     uint64_t shutdown_grace_ms;
-    void (*free_parts)(struct snapshot *); /* what is not arena memory: regexes; or NULL */
+    void *parts; /* of conf: what is not arena memory (regexes) */
+    void (*free_parts)(
+        struct snapshot *); /* frees parts, set by conf; who sets another calls it too */
 };
 
 /* Zeroed, one reference, its arena ready. */

@@ -1,0 +1,214 @@
+#include "conf/build.h"
+#include "base/env.h"
+#include "conf/files.h"
+#include "core/log_conf.h"
+#include "core/regex.h"
+
+struct where build_where(struct build *b, const struct node *n) {
+    return (struct where){b->file[n->at.file], n->at.line, n->at.column};
+}
+
+struct span build_text(struct build *b, const struct node *n) {
+    return arena_span(b->arena, node_plain(n));
+}
+
+struct schema_fill build_fill(struct build *b, const struct fact_captures *captures) {
+    return (struct schema_fill){b->arena, b->tree, b->diags, captures};
+}
+
+static void regex_keep(struct regexes *r, struct regex *x) {
+    if (r->count == r->cap) {
+        uint32_t cap = r->cap ? r->cap * 2 : 8;
+        r->at = mem_realloc(r->at, r->cap * sizeof(struct regex *), cap * sizeof(struct regex *));
+        r->cap = cap;
+    }
+    r->at[r->count++] = x;
+}
+
+static struct regex *regex_made(struct build *b, struct node *n, struct span pattern, size_t at,
+                                bool inside) {
+    struct regex_error e = {0};
+    struct regex *x = regex_compile(arena_span(b->arena, pattern), &e);
+    if (x) {
+        regex_keep(b->regexes, x);
+        return x;
+    }
+    struct mark m = inside ? node_inside(b->diags, n, at + e.at, 1) : n->at;
+    diag_add(b->diags, DIAG_E0407, m, "this regular expression is wrong: %s", e.text);
+    n->bad = true;
+    return NULL;
+}
+
+struct regex *build_regex(struct build *b, struct node *n, struct span pattern, size_t at) {
+    return regex_made(b, n, pattern, at, !n->constant);
+}
+
+struct regex *build_regex_made(struct build *b, struct node *n, struct span pattern) {
+    return regex_made(b, n, pattern, 0, false);
+}
+
+static void free_regexes(struct snapshot *s) {
+    struct regexes *r = s->parts;
+    for (uint32_t i = 0; i < r->count; i++)
+        regex_free(r->at[i]);
+    mem_free(r->at);
+    mem_free(r);
+    s->parts = NULL;
+}
+
+/* --- names
+ * ------------------------------------------------------------------------------------------ */
+
+static void names_of(struct build *b, const char *section, enum schema_refers r,
+                     const struct schema_type *t) {
+    struct node *n = node_get(b->root, section);
+    if (!n)
+        return;
+    n = schema_long(b->tree, b->diags, t, n);
+    if (n->kind != NODE_MAP)
+        return;
+    struct schema_names *names = &b->names;
+    names->name[r] = arena_alloc(b->tree, (n->count + 1) * sizeof(struct span));
+    for (uint32_t i = 0; i < n->count; i++) {
+        struct span name = n->pair[i].key->text;
+        names->name[r][names->count[r]++] = name;
+        map_put(&names->map[r], name, n->pair[i].key);
+    }
+}
+
+static void collect_names(struct build *b) {
+    names_of(b, "services", REFERS_SERVICE, &schema_services_type);
+    names_of(b, "listeners", REFERS_LISTENER, &schema_listeners_type);
+    names_of(b, "policies", REFERS_POLICY_SET, &schema_policies_type);
+    names_of(b, "authenticators", REFERS_AUTHENTICATOR, &schema_authenticators_type);
+    names_of(b, "plans", REFERS_PLAN, &schema_plans_type);
+}
+
+/* --- top-level settings
+ * ------------------------------------------------------------------------------ */
+
+void build_limits(struct build *b, const struct schema_type *t, struct node *n,
+                  struct limits_conf *out) {
+    if (!n)
+        return;
+    struct schema_fill f = build_fill(b, NULL);
+    schema_fill(&f, t, n, out);
+    struct node *slash = node_get(n, "encoded_slash");
+    if (slash && slash->kind == NODE_SCALAR && !node_null(slash))
+        out->keep_encoded_slash = span_eq(node_plain(slash), SPAN("keep"));
+}
+
+static void shipped_limits(struct build *b) {
+    struct limits_conf *l = &b->s->limits;
+    l->h1_request = h1_request_limits;
+    l->h1_response = h1_response_limits;
+    l->h1_trailers = h1_trailer_limits;
+    schema_shipped(b->arena, &schema_limits, l);
+}
+
+static void build_admin(struct build *b) {
+    struct node *n = node_get(b->root, "admin");
+    if (!n)
+        return;
+    n = schema_long(b->tree, b->diags, &schema_admin_type, n);
+    struct node *at = node_get(n, "address");
+    if (at && at->kind == NODE_SCALAR && !at->bad && address_parse(node_plain(at), &b->s->admin))
+        b->s->admin_text = build_text(b, at);
+}
+
+static void build_log(struct build *b) {
+    struct node *n = node_get(b->root, "log");
+    const struct policy *p = schema_policy(SPAN("log"));
+    if (!n || !p || node_null(n) || n->bad)
+        return;
+    struct log_conf *conf = arena_zero(b->arena, p->size);
+    const struct schema_field *f = schema_field_of(&schema_root_type, SPAN("log"));
+    n = schema_long(b->tree, b->diags, schema_type_of(f), n);
+    if (node_false(n))
+        return;
+    struct schema_fill fill = build_fill(b, NULL);
+    schema_shipped(b->arena, p->form, conf);
+    schema_fill(&fill, schema_type_of(f), n, conf);
+    const char *wrong = p->finish ? p->finish(b->arena, conf) : NULL;
+    if (wrong)
+        diag_add(b->diags, DIAG_E0115, n->at, "%s", wrong);
+    b->s->log = conf;
+}
+
+static void build_top(struct build *b) {
+    struct schema_fill f = build_fill(b, NULL);
+    schema_shipped(b->arena, &schema_root, b->s);
+    schema_fill(&f, &schema_root_type, b->root, b->s);
+    shipped_limits(b);
+    build_limits(b, &schema_limits_type, node_get(b->root, "limits"), &b->s->limits);
+    build_admin(b);
+    build_log(b);
+}
+
+static void keep_files(struct build *b) {
+    b->files = b->diags->sources;
+    b->file = arena_alloc(b->arena, (b->files + 1) * sizeof *b->file);
+    b->s->file = arena_alloc(b->arena, (b->files + 1) * sizeof *b->s->file);
+    for (uint32_t i = 0; i < b->files; i++) {
+        b->file[i] = arena_text(b->arena, span_z(b->diags->source[i].name));
+        b->s->file[b->s->file_count++] = span_z(b->file[i]);
+    }
+}
+
+static void put_constants_in(struct build *b) {
+    struct constants c = {
+        .arena = b->tree, .diags = b->diags, .getenv = b->options->getenv, .ctx = b->options->ctx};
+    constants_put_in(&c, b->root);
+    for (uint32_t i = 0; c.vars && i < c.vars->count; i++)
+        if (!c.var_used[i])
+            diag_add(b->diags, DIAG_W0108, c.vars->pair[i].key->at, "nobody uses vars.%.*s",
+                     SPAN_ARG(c.vars->pair[i].key->text));
+}
+
+static void build_all(struct build *b) {
+    keep_files(b);
+    put_constants_in(b);
+    collect_names(b);
+    schema_check(b->tree, b->diags, &b->names, &schema_root_type, b->root);
+    build_top(b);
+    build_listeners(b);
+    build_services(b);
+    build_routes(b);
+    if (b->diags->want_warnings)
+        lint(b);
+}
+
+static void finish(struct build *b) {
+    map_finish(&b->services);
+    for (int i = 0; i < REFERS_COUNT; i++)
+        map_finish(&b->names.map[i]);
+}
+
+struct snapshot *conf_load(const struct conf_options *o, struct diag_list *diags) {
+    struct arena tree;
+    arena_init(&tree, NULL);
+    schema_use(o->registry);
+    struct node *root = files_load(&tree, diags, o->file, o->files);
+    struct snapshot *s = NULL;
+    if (root) {
+        s = snapshot_create();
+        struct build b = {.s = s,
+                          .arena = &s->arena,
+                          .tree = &tree,
+                          .diags = diags,
+                          .options = o,
+                          .root = root,
+                          .regexes = mem_alloc(sizeof(struct regexes))};
+        s->parts = b.regexes;
+        s->free_parts = free_regexes;
+        build_all(&b);
+        finish(&b);
+    }
+    arena_finish(&tree);
+    diag_sort(diags);
+    if (s && diags->errors) {
+        snapshot_unref_atomic(s);
+        s = NULL;
+    }
+    return s;
+}

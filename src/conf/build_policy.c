@@ -1,0 +1,300 @@
+#include "conf/build.h"
+#include "conf/show.h"
+#include "core/log_conf.h"
+#include "core/problem.h"
+
+static int place_of(struct span key) {
+    const struct schema_field *f = schema_field_of(&schema_route_type, key);
+    return f && (f->flags & FIELD_POLICY) ? (int)(f - schema_route.field) : -1;
+}
+
+struct node *policies_value(const struct policy_level *p, const char *key) {
+    int i = place_of(span_z(key));
+    must(i >= 0 && i < POLICIES_MAX);
+    struct node *n = p->value[i].value;
+    return n && !node_false(n) ? n : NULL;
+}
+
+static bool drops_inherited(const struct node *n) {
+    const struct node *inherit = node_get(n, "inherit");
+    return node_false(n) || (inherit && node_false(inherit));
+}
+
+/* CONFIG.md, Inheritance 2: of every level, the farthest first. */
+static void add(struct build *b, struct policy_level *p, int i, struct pair own) {
+    struct node *list = own.value;
+    bool many = list->kind == NODE_LIST;
+    if (node_false(list)) {
+        p->more[i] = NULL;
+        return;
+    }
+    for (uint32_t k = 0; k < (many ? list->count : 1); k++) {
+        struct policy_link *link = arena_alloc(b->tree, sizeof *link);
+        own.value = many ? list->item[k] : list;
+        if (drops_inherited(own.value))
+            p->more[i] = NULL;
+        *link = (struct policy_link){own, p->more[i]};
+        p->more[i] = link;
+    }
+}
+
+static void apply_one(struct build *b, struct policy_level *p, struct pair own) {
+    int i = place_of(own.key->text);
+    if (i < 0 || i >= POLICIES_MAX)
+        return;
+    const struct schema_field *f = &schema_route.field[i];
+    if (node_null(own.value)) { /* back to the shipped value */
+        p->value[i] = (struct pair){0};
+        p->more[i] = NULL;
+    } else if (f->flags & FIELD_ADDITIVE) {
+        add(b, p, i, own);
+    } else {
+        const struct schema_type *t = schema_choose(schema_type_of(f), own.value);
+        struct pair old = p->value[i];
+        own.value = t ? schema_long(b->tree, b->diags, t, own.value) : own.value;
+        if (old.value && !node_false(old.value) && !drops_inherited(own.value))
+            own.value = merge(b->tree, b->diags, schema_type_of(f), old, own);
+        p->value[i] = own;
+    }
+}
+
+static void apply_map(struct build *b, struct policy_level *p, struct node *n,
+                      const struct level *level) {
+    for (uint32_t i = 0; n->kind == NODE_MAP && i < n->count; i++) {
+        struct pair own = n->pair[i];
+        own.from = level;
+        if (!own.value->bad)
+            apply_one(b, p, own);
+    }
+}
+
+struct visit {
+    struct node *set;
+    uint32_t next; /* of its `use` */
+};
+
+static struct node *set_named(struct build *b, const struct node *name, struct level **level) {
+    struct node *sets = node_get(b->root, "policies");
+    sets = sets ? schema_long(b->tree, b->diags, &schema_policies_type, sets) : NULL;
+    for (uint32_t i = 0; sets && sets->kind == NODE_MAP && i < sets->count; i++)
+        if (span_eq(sets->pair[i].key->text, node_plain(name))) {
+            b->set_used[i] = true;
+            *level = arena_zero(b->tree, sizeof **level);
+            (*level)->name =
+                span_z(arena_fmt(b->arena, "policies.%.*s", SPAN_ARG(sets->pair[i].key->text)));
+            return sets->pair[i].value;
+        }
+    return NULL;
+}
+
+static struct node *use_at(struct node *n, uint32_t i) {
+    struct node *use = node_get(n, "use");
+    if (!use || node_null(use) || use->bad)
+        return NULL;
+    if (use->kind == NODE_LIST)
+        return i < use->count ? use->item[i] : NULL;
+    return i == 0 ? use : NULL;
+}
+
+enum { SETS_DEEP = 16 };
+
+/* A set may use sets; they come before its own keys. */
+static void apply_set(struct build *b, struct policy_level *p, struct node *name) {
+    struct visit stack[SETS_DEEP];
+    struct level *level[SETS_DEEP];
+    unsigned depth = 0;
+    struct node *next = name;
+    while (depth || next) {
+        if (next) {
+            struct node *set = next->bad ? NULL : set_named(b, next, &level[depth]);
+            bool again = false;
+            for (unsigned i = 0; i < depth; i++)
+                again |= set == stack[i].set;
+            if (again || depth + 1 == SETS_DEEP)
+                diag_add(b->diags, DIAG_E0303, next->at,
+                         "the policy set %.*s uses itself, by a loop", SPAN_ARG(node_plain(next)));
+            else if (set && set->kind == NODE_MAP)
+                stack[depth++] = (struct visit){set, 0};
+            next = NULL;
+            continue;
+        }
+        next = use_at(stack[depth - 1].set, stack[depth - 1].next++);
+        if (!next) {
+            depth--;
+            apply_map(b, p, stack[depth].set, level[depth]);
+        }
+    }
+}
+
+void policies_apply(struct build *b, struct policy_level *p, struct node *n,
+                    const struct level *level) {
+    struct node *name;
+    for (uint32_t i = 0; (name = use_at(n, i)); i++)
+        apply_set(b, p, name);
+    apply_map(b, p, n, level);
+}
+
+/* --- a leaf
+ * ------------------------------------------------------------------------------------------ */
+
+struct leaf {
+    struct build *b;
+    struct route *r;
+    const struct fact_captures *captures;
+    struct filter filter[FILTERS_MAX];
+    unsigned filters;
+    struct setting setting[POLICIES_MAX * 2];
+    uint32_t settings;
+};
+
+static void note(struct leaf *l, const struct schema_field *f, const struct pair *p) {
+    if (l->settings == array_len(l->setting))
+        return;
+    struct span origin = p->from ? p->from->name : SPAN("route");
+    l->setting[l->settings++] = (struct setting){.name = span_z(f->key),
+                                                 .value = show_flow(l->b->arena, p->value, f),
+                                                 .origin = origin,
+                                                 .where = build_where(l->b, p->value)};
+}
+
+static bool observes(const struct node *n) {
+    const struct node *mode = node_get(n, "mode");
+    return mode && mode->kind == NODE_SCALAR && span_eq(node_plain(mode), SPAN("observe"));
+}
+
+static void add_filter(struct leaf *l, const struct filter_ops *ops, const void *conf,
+                       const struct node *n) {
+    if (!ops)
+        return;
+    if (l->filters == FILTERS_MAX) {
+        diag_add(l->b->diags, DIAG_E0121, n->at, "a route has at most %d policies in its chain",
+                 (int)FILTERS_MAX);
+        return;
+    }
+    l->filter[l->filters++] = (struct filter){ops, conf, observes(n)};
+}
+
+/* A policy that another room brought, with its table. */
+static const void *brought(struct leaf *l, const struct policy *p, const struct schema_field *f,
+                           struct node *n) {
+    struct build *b = l->b;
+    void *conf = arena_zero(b->arena, p->size + 1);
+    struct schema_fill fill = build_fill(b, l->captures);
+    schema_shipped(b->arena, p->form, conf);
+    schema_fill(&fill, schema_type_of(f), n, conf);
+    const char *wrong = p->finish && !n->bad ? p->finish(b->arena, conf) : NULL;
+    if (wrong)
+        diag_add(b->diags, DIAG_E0115, n->at, "%s: %s", f->key, wrong);
+    return conf;
+}
+
+static void check_mode(struct leaf *l, const struct schema_field *f, const struct node *n) {
+    struct node *mode = node_get(n, "mode");
+    if (mode && observes(n) && !(f->flags & FIELD_REFUSES)) {
+        struct diag *d = diag_add(l->b->diags, DIAG_E0602, mode->at,
+                                  "`%s` refuses nothing, so there is nothing to observe", f->key);
+        diag_help(l->b->diags, d,
+                  "mode: observe belongs to policies that can refuse, as rate_limit");
+    }
+}
+
+static void one_policy(struct leaf *l, const struct schema_field *f, struct pair p) {
+    const struct policy *policy = schema_policy(span_z(f->key));
+    struct span key = span_z(f->key);
+    if (p.value->bad || schema_later(f))
+        return;
+    note(l, f, &p);
+    if (node_false(p.value) && !span_eq(key, SPAN("log")))
+        return;
+    check_mode(l, f, p.value);
+    if (span_eq(key, SPAN("log"))) {
+        struct log_conf *log = arena_zero(l->b->arena, sizeof *log);
+        log->off = node_false(p.value);
+        l->r->log = log->off || !policy ? (const void *)log : brought(l, policy, f, p.value);
+    } else if (policy && policy->form) {
+        add_filter(l, policy->ops, brought(l, policy, f, p.value), p.value);
+    } else if (span_eq(key, SPAN("rewrite"))) {
+        const struct rewrite_conf *conf = rewrite_build(l->b, p.value, l->captures);
+        if (conf && policy)
+            add_filter(l, policy->ops, conf, p.value);
+    }
+}
+
+/* Farthest first: the list is the other way round. */
+static void additive(struct leaf *l, const struct schema_field *f, struct policy_link *nearest) {
+    struct policy_link *order[FILTERS_MAX];
+    unsigned n = 0;
+    for (struct policy_link *k = nearest; k && n < FILTERS_MAX; k = k->farther)
+        order[n++] = k;
+    while (n) {
+        struct pair p = order[--n]->pair;
+        p.value = schema_long(l->b->tree, l->b->diags, schema_type_of(f), p.value);
+        one_policy(l, f, p);
+    }
+}
+
+static uint64_t number(struct build *b, const struct policy_level *p, const char *key,
+                       uint64_t otherwise) {
+    struct node *n = policies_value(p, key);
+    const struct schema_field *f = schema_field_of(&schema_route_type, span_z(key));
+    uint64_t v = otherwise;
+    if (n && n->kind == NODE_SCALAR && !n->bad)
+        (void)!schema_scalar(b->arena, b->diags, f->type, 8, n, &v);
+    return v;
+}
+
+static const struct limits_conf *limits_of(struct leaf *l, const struct policy_level *p) {
+    struct node *n = policies_value(p, "limits");
+    struct build *b = l->b;
+    if (!n || n->bad)
+        return &b->s->limits;
+    struct limits_conf *own = arena_alloc(b->arena, sizeof *own);
+    *own = b->s->limits;
+    build_limits(b, &schema_route_limits_type, n, own);
+    return own;
+}
+
+/* Phase gives the order; within a phase that of the table. */
+static void sort_filters(struct leaf *l) {
+    for (unsigned i = 1; i < l->filters; i++)
+        for (unsigned k = i; k && l->filter[k].ops->phase < l->filter[k - 1].ops->phase; k--) {
+            struct filter f = l->filter[k];
+            l->filter[k] = l->filter[k - 1];
+            l->filter[k - 1] = f;
+        }
+}
+
+static void keep_plan(struct leaf *l) {
+    struct arena *a = l->b->arena;
+    struct plan *plan = &l->r->plan;
+    sort_filters(l);
+    struct filter *filter = arena_alloc(a, l->filters * sizeof *filter + 1);
+    memcpy(filter, l->filter, l->filters * sizeof *filter);
+    plan->filter = filter;
+    plan->count = l->filters;
+    for (unsigned i = 0; i < l->filters; i++)
+        plan->steps_size += (l->filter[i].ops->step_size + 15) & ~(size_t)15;
+    struct setting *setting = arena_alloc(a, l->settings * sizeof *setting + 1);
+    memcpy(setting, l->setting, l->settings * sizeof *setting);
+    l->r->settings = setting;
+    l->r->setting_count = l->settings;
+}
+
+void policies_finish(struct build *b, const struct policy_level *p, struct route *r,
+                     const struct fact_captures *captures) {
+    struct leaf *l = arena_zero(b->tree, sizeof *l);
+    *l = (struct leaf){.b = b, .r = r, .captures = captures};
+    r->limits = limits_of(l, p);
+    r->request_timeout_ms = number(b, p, "request_timeout", 30000);
+    r->max_body = number(b, p, "max_body", r->limits->max_body);
+    for (unsigned i = 0; i < schema_route.fields && i < POLICIES_MAX; i++) {
+        const struct schema_field *f = &schema_route.field[i];
+        if (p->more[i])
+            additive(l, f, p->more[i]);
+        if (p->value[i].value && (f->flags & FIELD_POLICY))
+            one_policy(l, f, p->value[i]);
+    }
+    struct node *errors = policies_value(p, "errors");
+    r->errors = errors && !errors->bad ? errors_build(b, errors, captures) : NULL;
+    keep_plan(l);
+}

@@ -1,0 +1,92 @@
+#include "conf/build.h"
+#include "conf/path.h"
+#include "core/regex.h"
+
+static bool there(const struct node *n) {
+    return n && !node_null(n) && !n->bad;
+}
+
+static bool prefix(struct build *b, struct node *n, struct span *out) {
+    struct span t = node_plain(n);
+    bool fine = t.n && t.p[0] == '/' && span_find(t, '?') < 0 && span_find(t, '{') < 0 &&
+                span_find(t, '*') < 0;
+    if (!fine) {
+        struct diag *d =
+            diag_add(b->diags, DIAG_E0503, n->at, "\"%.*s\" is not a path prefix", SPAN_ARG(t));
+        diag_help(b->diags, d, "write a path of whole segments, as /api");
+        n->bad = true;
+        return false;
+    }
+    while (t.n && t.p[t.n - 1] == '/')
+        t.n--;
+    *out = arena_span(b->arena, path_canonical(b->arena, t));
+    return true;
+}
+
+/* $1 in `with` must be a group of the expression. */
+static void check_groups(struct build *b, struct node *with, const struct regex *re) {
+    struct span t = node_plain(with);
+    for (size_t i = 0; i + 1 < t.n; i++) {
+        if (t.p[i] != '$' || t.p[i + 1] < '0' || t.p[i + 1] > '9')
+            continue;
+        unsigned group = (unsigned)(t.p[i + 1] - '0');
+        if (group > regex_groups(re))
+            diag_add(b->diags, DIAG_E0503, node_inside(b->diags, with, i, 2),
+                     "the regular expression has no group %u", group);
+    }
+}
+
+static void with_regex(struct build *b, struct node *n, struct rewrite_conf *c,
+                       const struct fact_captures *captures) {
+    struct node *re = node_get(n, "regex"), *with = node_get(n, "with");
+    struct schema_fill f = build_fill(b, captures);
+    if (!there(re) || !there(with)) {
+        struct node *at = there(re) ? re : with;
+        if (at && at->bad)
+            return;
+        struct diag *d = diag_add(b->diags, DIAG_E0503, at ? at->at : n->at, "`%s` without `%s`",
+                                  there(re) ? "regex" : "with", there(re) ? "with" : "regex");
+        diag_help(b->diags, d, "write {regex: '^/old/(.*)', with: '/new/$1'}");
+        return;
+    }
+    c->regex = build_regex(b, re, node_plain(re), 0);
+    c->with_text = build_text(b, with);
+    c->with = schema_template(&f, with, PLACE_PATH, SCOPE_REQUEST);
+    if (c->regex)
+        check_groups(b, with, c->regex);
+}
+
+static unsigned ways(struct node *n) {
+    bool path = there(node_get(n, "path"));
+    bool prefix_ = there(node_get(n, "strip")) || there(node_get(n, "add"));
+    bool regex_ = there(node_get(n, "regex")) || there(node_get(n, "with"));
+    return (unsigned)path + (unsigned)prefix_ + (unsigned)regex_;
+}
+
+const struct rewrite_conf *rewrite_build(struct build *b, struct node *n,
+                                         const struct fact_captures *captures) {
+    struct rewrite_conf *c = arena_zero(b->arena, sizeof *c);
+    struct schema_fill f = build_fill(b, captures);
+    if (n->kind != NODE_MAP)
+        return NULL;
+    if (ways(n) > 1) {
+        struct diag *d = diag_add(b->diags, DIAG_E0503, n->at,
+                                  "a rewrite has one way: path; strip and "
+                                  "add; or regex and with");
+        diag_help(b->diags, d, "`inherit: false` drops what groups and defaults say");
+        return NULL;
+    }
+    struct node *strip = node_get(n, "strip"), *add = node_get(n, "add"),
+                *path = node_get(n, "path");
+    if (there(strip))
+        (void)!prefix(b, strip, &c->strip);
+    if (there(add))
+        (void)!prefix(b, add, &c->add);
+    if (there(node_get(n, "regex")) || there(node_get(n, "with")))
+        with_regex(b, n, c, captures);
+    schema_fill(&f, &schema_rewrite_type, n, c);
+    struct span t = there(path) && path->kind == NODE_SCALAR ? node_plain(path) : SPAN_NONE;
+    if (t.n && t.p[0] != '/' && !span_starts(t, SPAN("${")))
+        diag_add(b->diags, DIAG_E0503, path->at, "a new path begins with /");
+    return c;
+}

@@ -1,0 +1,145 @@
+#include "conf/build.h"
+
+/* Legal, and probably wrong. What needs the router stands in build_routes.c. */
+
+static void unused_services(struct build *b) {
+    for (uint32_t i = 0; i < b->s->service_count; i++)
+        if (!b->service_used[i])
+            diag_add(b->diags, DIAG_W0104, b->service_node[i]->at, "no route uses the service %.*s",
+                     SPAN_ARG(b->service[i].name));
+}
+
+static void unused_sets(struct build *b) {
+    struct node *sets = node_get(b->root, "policies");
+    for (uint32_t i = 0; sets && sets->kind == NODE_MAP && i < sets->count; i++)
+        if (!b->set_used[i])
+            diag_add(b->diags, DIAG_W0105, sets->pair[i].key->at, "nobody uses the policy set %.*s",
+                     SPAN_ARG(sets->pair[i].key->text));
+}
+
+static bool loopback(const struct address *a) {
+    struct cidr v4, v6;
+    if (!a->len || a->sa.sa_family == AF_UNIX)
+        return true;
+    return cidr_parse(SPAN("127.0.0.0/8"), &v4) && cidr_parse(SPAN("::1"), &v6) &&
+           (cidr_has(&v4, a) || cidr_has(&v6, a));
+}
+
+static void open_admin(struct build *b) {
+    struct node *n = node_get(b->root, "admin");
+    if (!n || loopback(&b->s->admin))
+        return;
+    struct node *address = node_get(n, "address");
+    struct diag *d = diag_add(b->diags, DIAG_W0107, address ? address->at : n->at,
+                              "the admin listener is reachable from other machines");
+    diag_help(b->diags, d,
+              "it asks nobody who he is: let it listen on 127.0.0.1, or guard the port");
+}
+
+static void trusts_all(struct build *b) {
+    struct node *n = node_get(b->root, "trusted_proxies");
+    for (uint32_t i = 0; i < b->s->trusted_count; i++) {
+        const struct cidr *c = &b->s->trusted[i];
+        static const unsigned char v4[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+        bool all = c->bits == 0 || (c->bits == 96 && memcmp(c->ip, v4, sizeof v4) == 0);
+        if (!all || !n)
+            continue;
+        struct mark at = n->kind == NODE_LIST && i < n->count ? n->item[i]->at : n->at;
+        struct diag *d = diag_add(b->diags, DIAG_W0109, at, "every address is a trusted proxy");
+        diag_help(b->diags, d,
+                  "then every client may say where it comes from; name your proxies only");
+    }
+}
+
+/* What a route's exchange may take in all caps what its service may. */
+static void late_timeouts(struct build *b) {
+    for (uint32_t i = 0; i < b->s->route_count; i++) {
+        const struct route *r = &b->s->route[i];
+        for (uint32_t k = 0; k < r->setting_count; k++) {
+            const struct setting *s = &r->settings[k];
+            const struct forward_conf *f = r->plan.back_conf;
+            if (!span_eq(s->name, SPAN("timeout")) || !f || !r->plan.back ||
+                strcmp(r->plan.back->name, "proxy") != 0 || f->timeout_ms <= r->request_timeout_ms)
+                continue;
+            uint32_t file = 0;
+            while (file < b->files && b->file[file] != s->where.file)
+                file++;
+            struct mark at = {file, s->where.line, s->where.column, 1};
+            struct diag *d =
+                diag_add(b->diags, DIAG_W0103, at,
+                         "this timeout never ends anything: request_timeout (%llu ms) is "
+                         "shorter",
+                         (unsigned long long)r->request_timeout_ms);
+            diag_help(b->diags, d, "raise request_timeout of \"%.*s\", or lower this one",
+                      SPAN_ARG(r->name));
+        }
+    }
+}
+
+/* --- secrets
+ * ----------------------------------------------------------------------------------------- */
+
+struct walk {
+    struct node *node;
+    uint32_t next;
+};
+
+/* Header fields that carry credentials, and keys of CONFIG.md that hold secrets. */
+static bool secret_key(struct span key) {
+    static const char *const words[] = {"authorization",
+                                        "proxy-authorization",
+                                        "client_secret",
+                                        "x-api-key",
+                                        "secret",
+                                        "password",
+                                        "key"};
+    for (size_t i = 0; i < array_len(words); i++)
+        if (span_eq_nocase(key, span_z(words[i])))
+            return true;
+    return false;
+}
+
+static bool in_clear(struct span key, const struct node *n) {
+    if (n->kind != NODE_SCALAR || n->bad || !secret_key(key))
+        return false;
+    struct span t = n->text;
+    bool hashed = span_find(t, ':') >= 0 && span_eq(key, SPAN("password"));
+    bool template = memmem(t.p ? t.p : "", t.n, "${", 2) != NULL;
+    return t.n >= 6 && !template && !hashed && !node_null(n);
+}
+
+static void secret(struct build *b, const struct node *n) {
+    struct diag *d = diag_add(b->diags, DIAG_W0102, n->at, "a secret stands here in clear");
+    diag_help(b->diags, d,
+              "keep it in a file or in the environment: \"${secret('file:..')}\", "
+              "\"${secret('env:..')}\"");
+}
+
+static void secrets(struct build *b) {
+    struct walk stack[YAML_DEPTH + 2];
+    unsigned depth = 0;
+    uint64_t looked = 0;
+    stack[depth++] = (struct walk){b->root, 0};
+    while (depth && looked++ < 10000000) {
+        struct walk *w = &stack[depth - 1];
+        if (w->next == w->node->count) {
+            depth--;
+            continue;
+        }
+        uint32_t i = w->next++;
+        struct node *child = w->node->kind == NODE_MAP ? w->node->pair[i].value : w->node->item[i];
+        if (w->node->kind == NODE_MAP && in_clear(w->node->pair[i].key->text, child))
+            secret(b, child);
+        if (child->kind != NODE_SCALAR && depth < array_len(stack))
+            stack[depth++] = (struct walk){child, 0};
+    }
+}
+
+void lint(struct build *b) {
+    unused_services(b);
+    unused_sets(b);
+    open_admin(b);
+    trusts_all(b);
+    late_timeouts(b);
+    secrets(b);
+}

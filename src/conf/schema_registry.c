@@ -1,0 +1,49 @@
+#include "conf/conf.h"
+#include "conf/schema.h"
+
+enum { POLICIES_MAX = 48 };
+
+static const struct conf_registry *used;
+static struct schema_type form[POLICIES_MAX]; /* by place in the registry; the last: log */
+
+static void form_of(struct schema_type *t, const struct policy *p) {
+    *t = (struct schema_type){
+        .kind = SCHEMA_OBJECT, .object = p->form, .flags = TYPE_POLICY | TYPE_OR_OFF | TYPE_OR_ON};
+}
+
+void schema_use(const struct conf_registry *r) {
+    if (r == used)
+        return;
+    must(!r || r->policies < POLICIES_MAX);
+    for (unsigned i = 0; r && i < r->policies; i++)
+        if (r->policy[i]->form)
+            form_of(&form[i], r->policy[i]);
+    if (r && r->log)
+        form_of(&form[POLICIES_MAX - 1], r->log);
+    used = r;
+}
+
+static int place(struct span key) {
+    if (used && used->log && span_eq(key, SPAN("log")))
+        return POLICIES_MAX - 1;
+    for (unsigned i = 0; used && i < used->policies; i++)
+        if (span_eq(key, span_z(used->policy[i]->name)))
+            return (int)i;
+    return -1;
+}
+
+const struct policy *schema_policy(struct span key) {
+    int i = place(key);
+    return i < 0 ? NULL : i == POLICIES_MAX - 1 ? used->log : used->policy[i];
+}
+
+const struct schema_type *schema_type_of(const struct schema_field *f) {
+    if (!(f->flags & FIELD_POLICY))
+        return f->type;
+    int i = place(span_z(f->key));
+    return i >= 0 && form[i].object ? &form[i] : f->type;
+}
+
+bool schema_later(const struct schema_field *f) {
+    return (f->flags & FIELD_LATER) && (!(f->flags & FIELD_POLICY) || place(span_z(f->key)) < 0);
+}

@@ -1,0 +1,229 @@
+#include "conf/tables.h"
+#include "conf/types.h"
+
+/* Keys of CONFIG.md that this version knows and refuses, with their shapes, so that what is written
+ * for them is checked as far as it can be. Whoever brings a feature moves its table to its room. */
+
+#define LATER_OBJECT(name_, text_, rows_, flags_, ...)                                             \
+    static const struct schema_object name_##_object = {                                           \
+        .name = text_, SCHEMA_OBJECT_OF(rows_), .doc = "Not available yet.", __VA_ARGS__};         \
+    const struct schema_type later_##name_ =                                                       \
+        OBJECT_TYPE(name_##_object, TYPE_POLICY | TYPE_OR_OFF | TYPE_OR_ON | (flags_))
+
+static const struct schema_field ip[] = {{ROW("allow", type_networks, "Who may come.")},
+                                         {ROW("deny", type_networks, "Who may not.")}};
+LATER_OBJECT(ip, "ip", ip, 0);
+
+static const struct schema_field cors[] = {
+    {ROW("origins", type_texts, "Origins that may ask.")},
+    {ROW("methods", type_texts, "Methods that they may use.")},
+    {ROW("headers", type_texts, "Headers that they may send.")},
+    {ROW("expose", type_texts, "Response headers that scripts may read.")},
+    {ROW("credentials", type_bool, "Whether cookies may come along.")},
+    {ROW("max_age", type_duration, "How long a preflight's answer holds.")}};
+LATER_OBJECT(cors, "cors", cors, 0);
+
+static const struct schema_type rates = {
+    .kind = SCHEMA_LIST, .of = &type_rate, .flags = TYPE_ONE_OR_MANY};
+static const struct schema_type plan_rates_type;
+static const struct schema_type plan_rates = {.kind = SCHEMA_MAP, .of = &plan_rates_type};
+#define RATE_ROWS                                                                                  \
+    {ROW("rate", rates, "Requests per time, or a list of such rates.")},                           \
+        {ROW("burst", type_count, "How many may come at once.")},                                  \
+        {ROW("key", type_template_text, "What is counted apart: consumer, else address.")},        \
+        {ROW("cost", type_any, "How much a request counts.")},                                     \
+        {ROW("cost_after", type_any, "How much it counts, known from its answer.")},               \
+        {ROW("name", type_word, "Limits of one name count together.")}, {                          \
+        ROW("early", type_bool, "Before authentication.")                                          \
+    }
+static const struct schema_field plan_rate[] = {RATE_ROWS};
+static const struct schema_object plan_rate_object = {.name = "rate_limit of a plan",
+                                                      SCHEMA_OBJECT_OF(plan_rate),
+                                                      .doc = "Not available yet.",
+                                                      .short_scalar = "rate",
+                                                      .short_list = "rate"};
+static const struct schema_type plan_rates_type = OBJECT_TYPE(plan_rate_object, 0);
+static const struct schema_field rate_limit[] = {
+    RATE_ROWS, {ROW("plans", plan_rates, "Other rates for consumers of a plan.")}};
+LATER_OBJECT(rate_limit, "rate_limit", rate_limit, 0, .short_scalar = "rate");
+
+static const struct schema_type authenticator_ref = {
+    .kind = SCHEMA_REF, .refers = REFERS_AUTHENTICATOR, .what = "the name of an authenticator"};
+static const struct schema_type authenticator_refs = {
+    .kind = SCHEMA_LIST, .of = &authenticator_ref, .flags = TYPE_ONE_OR_MANY};
+static const struct schema_field authenticate[] = {
+    {ROW("any", authenticator_refs, "One of these suffices.")},
+    {ROW("all", authenticator_refs, "All of these are needed.")},
+    {ROW("optional", type_bool, "Nobody need say who he is.")}};
+LATER_OBJECT(authenticate, "authenticate", authenticate, 0, .short_scalar = "any",
+             .short_list = "any");
+
+static const struct schema_field authorize[] = {
+    {ROW("allow", type_cel, "Who may.")},
+    {ROW("scopes", type_texts, "Scopes that are needed.")},
+    {ROW("roles", type_texts, "Roles that are needed.")},
+    {ROW("groups", type_texts, "Groups that are needed.")}};
+LATER_OBJECT(authorize, "authorize", authorize, 0, .short_scalar = "allow");
+
+static const struct schema_field quota[] = {
+    {ROW("limit", type_rate, "Requests in a longer time: 1000000/month.")},
+    {ROW("key", type_template_text, "What is counted apart.")},
+    {ROW("cost", type_any, "How much a request counts.")},
+    {ROW("cost_after", type_any, "How much it counts, known from its answer.")},
+    {ROW("name", type_word, "Quotas of one name count together.")}};
+LATER_OBJECT(quota, "quota", quota, 0, .short_scalar = "limit");
+
+static const struct schema_field concurrency[] = {
+    {ROW("limit", type_count1, "Requests at the same time.")},
+    {ROW("key", type_template_text, "What is counted apart.")},
+    {ROW("queue", type_count, "How many may wait.")}};
+LATER_OBJECT(concurrency, "concurrency", concurrency, 0, .short_scalar = "limit");
+
+static const struct schema_type header_map = {
+    .kind = SCHEMA_MAP, .of = &type_template_header, .what = "a map of names to texts"};
+static const struct schema_field changes[] = {
+    {ROW("set", header_map, "Replaces.")},
+    {ROW("add", header_map, "Adds beside what is there.")},
+    {ROW("default", header_map, "Sets where nothing is there.")},
+    {ROW("rename", type_any, "Old names to new ones.")},
+    {ROW("remove", type_texts, "Takes away.")}};
+static const struct schema_object changes_object = {
+    .name = "headers", SCHEMA_OBJECT_OF(changes), .doc = "Not available yet."};
+static const struct schema_type changes_type = OBJECT_TYPE(changes_object, 0);
+static const struct schema_field request[] = {
+    {ROW("headers", changes_type, "Changes to the header fields.")},
+    {ROW("query", changes_type, "Changes to the query.")},
+    {ROW("body", type_any, "The new body.")}};
+LATER_OBJECT(request, "request", request, 0);
+static const struct schema_field response[] = {
+    {ROW("headers", changes_type, "Changes to the header fields.")},
+    {ROW("status", type_any, "The new status.")},
+    {ROW("body", type_any, "The new body.")}};
+LATER_OBJECT(response, "response", response, 0);
+
+static const struct schema_field cache[] = {
+    {ROW("ttl", type_duration, "How long an answer is fresh.")},
+    {ROW("stale_while_revalidate", type_duration,
+         "How long it may be given while it is asked anew.")},
+    {ROW("stale_if_error", type_duration, "How long it may be given when the service fails.")},
+    {ROW("tags", type_texts, "Names to purge it by.")},
+    {ROW("key", type_template_text, "What answers are told apart by.")},
+    {ROW("per", type_text, "Answers of this value are kept apart.")}};
+LATER_OBJECT(cache, "cache", cache, 0);
+
+static const struct schema_field compress[] = {
+    {ROW("types", type_texts, "Content types that are compressed.")},
+    {ROW("min_size", type_size, "From which size on.")}};
+LATER_OBJECT(compress, "compress", compress, 0);
+
+static const struct schema_field mirror[] = {
+    {ROW("service", type_service_ref, "Who gets a copy.")},
+    {ROW("sample", type_percent, "Of how many requests.")}};
+LATER_OBJECT(mirror, "mirror", mirror, 0, .short_scalar = "service");
+
+/* csrf, security_headers, fault, validate, idempotency, trace: their fields are settled with them.
+ */
+static const struct schema_object switch_object = {.name = "policy", .doc = "Not available yet."};
+static const struct schema_type switch_map =
+    OBJECT_TYPE(switch_object, TYPE_OR_OFF | TYPE_OR_ON | TYPE_POLICY);
+static const struct schema_type *const switch_choice[] = {&type_bool, &switch_map, &type_any, NULL};
+const struct schema_type later_switch = {.kind = SCHEMA_ONE_OF, .choice = switch_choice};
+
+static const struct schema_type branches = {
+    .kind = SCHEMA_MAP, .of = &type_any, .flags = TYPE_IDENTIFIERS};
+static const struct schema_field aggregate[] = {
+    {ROW("timeout", type_duration1, "How long all may take.")},
+    {ROW("max_bytes", type_size1, "How much all may answer.")},
+    {ROW("branches", branches, "What is asked, by name.")}};
+static const struct schema_object aggregate_object = {
+    .name = "aggregate", SCHEMA_OBJECT_OF(aggregate), .doc = "Not available yet."};
+const struct schema_type later_aggregate = OBJECT_TYPE(aggregate_object, 0);
+
+static const struct schema_type retry_on = {
+    .kind = SCHEMA_LIST, .of = &type_word, .flags = TYPE_ONE_OR_MANY};
+static const struct schema_field retry[] = {
+    {ROW("attempts", type_count1, "Attempts in all.")},
+    {ROW("retry_on", retry_on, "Failures and statuses that are tried again.")},
+    {ROW("backoff", type_duration, "The first pause between attempts.")},
+    {ROW("budget", type_percent, "Share of the requests that may be repeats.")},
+    {ROW("timeout", type_duration1, "How long one attempt may take.")}};
+static const struct schema_object retry_object = {
+    .name = "retry", SCHEMA_OBJECT_OF(retry), .doc = "Not available yet."};
+const struct schema_type schema_retry_type = OBJECT_TYPE(retry_object, TYPE_OR_OFF | TYPE_OR_ON);
+
+/* --- who is who
+ * ------------------------------------------------------------------------------------- */
+
+static const struct schema_field jwt[] = {
+    {ROW("issuer", type_word, "Who must have made the token.")},
+    {ROW("audience", type_texts, "For whom it must be.")},
+    {ROW("jwks", type_word, "Where the keys are.")},
+    {ROW("key", type_secret, "The key itself.")},
+    {ROW("algorithms", type_texts, "Algorithms that are accepted.")},
+    {ROW("headers", header_map, "Set for the service; stripped from clients.")}};
+static const struct schema_object jwt_object = {
+    .name = "jwt", SCHEMA_OBJECT_OF(jwt), .doc = "Not available yet."};
+static const struct schema_type jwt_type = OBJECT_TYPE(jwt_object, 0);
+static const struct schema_field oidc[] = {
+    {ROW("issuer", type_word, "Who signs users in.")},
+    {ROW("client_id", type_word, "Who the gateway is there.")},
+    {ROW("client_secret", type_secret, "How it proves that.")},
+    {ROW("scopes", type_texts, "What it asks for.")}};
+static const struct schema_object oidc_object = {
+    .name = "oidc", SCHEMA_OBJECT_OF(oidc), .doc = "Not available yet."};
+static const struct schema_type oidc_type = OBJECT_TYPE(oidc_object, 0);
+static const struct schema_field api_key[] = {
+    {ROW("in", type_texts, "Where the key stands: header, query, cookie.")},
+    {ROW("name", type_word, "What it is called there.")}};
+static const struct schema_object api_key_object = {
+    .name = "api_key", SCHEMA_OBJECT_OF(api_key), .doc = "Not available yet."};
+static const struct schema_type api_key_type = OBJECT_TYPE(api_key_object, 0);
+
+#define KIND(key_, type_)                                                                          \
+    { ROW(key_, type_, "One way to tell who asks."), .group = "kind" }
+static const struct schema_field authenticator[] = {
+    KIND("jwt", jwt_type),
+    KIND("introspection", type_any),
+    KIND("oidc", oidc_type),
+    KIND("api_key", api_key_type),
+    KIND("basic", type_any),
+    KIND("mtls", type_any),
+    KIND("signature", type_any),
+    KIND("forward", type_any),
+    {ROW("consumer", type_any, "Name, plan and groups from claims.")},
+    {ROW("headers", header_map, "Set for the service; stripped from clients.")}};
+static const struct schema_object authenticator_object = {.name = "authenticator",
+                                                          SCHEMA_OBJECT_OF(authenticator),
+                                                          .doc = "How callers say who they are."};
+static const struct schema_type authenticator_type = OBJECT_TYPE(authenticator_object, 0);
+const struct schema_type schema_authenticators_type = {
+    .kind = SCHEMA_MAP, .of = &authenticator_type, .flags = TYPE_NAMED_LIST};
+
+static const struct schema_type plan_ref = {
+    .kind = SCHEMA_REF, .refers = REFERS_PLAN, .what = "the name of a plan"};
+static const struct schema_field consumer[] = {
+    {ROW("plan", plan_ref, "What it may use.")},
+    {ROW("groups", type_texts, "What it belongs to.")},
+    {ROW("tags", type_any, "Further words about it.")},
+    {ROW("keys", type_texts, "Its keys, hashed.")},
+    {ROW("password", type_word, "Its password, hashed.")}};
+static const struct schema_object consumer_object = {
+    .name = "consumer", SCHEMA_OBJECT_OF(consumer), .doc = "Somebody who calls."};
+static const struct schema_type consumer_type = OBJECT_TYPE(consumer_object, 0);
+const struct schema_type schema_consumers_type = {
+    .kind = SCHEMA_MAP, .of = &consumer_type, .flags = TYPE_NAMED_LIST};
+
+static const struct schema_field plan[] = {{ROW("rate_limit", later_rate_limit, "How fast.")},
+                                           {ROW("quota", later_quota, "How much.")}};
+static const struct schema_object plan_object = {
+    .name = "plan", SCHEMA_OBJECT_OF(plan), .doc = "What consumers of a kind may use."};
+static const struct schema_type plan_type = OBJECT_TYPE(plan_object, 0);
+const struct schema_type schema_plans_type = {
+    .kind = SCHEMA_MAP, .of = &plan_type, .flags = TYPE_NAMED_LIST};
+
+static const struct schema_field state[] = {
+    {ROW("shared", type_word, "What the gateways share: memory, or a redis:// URL.")},
+    {ROW("store", type_word, "Where consumers beside those of the file are kept.")}};
+static const struct schema_object state_object = {
+    .name = "state", SCHEMA_OBJECT_OF(state), .doc = "Not available yet."};
+const struct schema_type schema_state_type = OBJECT_TYPE(state_object, 0);

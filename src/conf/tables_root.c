@@ -1,0 +1,113 @@
+#include "conf/tables.h"
+#include "conf/types.h"
+
+static const struct schema_type version = {
+    .kind = SCHEMA_INT, .min = 1, .max = 1, .what = "a version of the configuration; there is 1"};
+static const struct schema_type variables = {
+    .kind = SCHEMA_MAP, .of = &type_any, .flags = TYPE_IDENTIFIERS};
+
+static const struct schema_field certificate[] = {
+    {ROW("certificate", type_file, "The chain, PEM.")},
+    {ROW("private_key", type_file, "Its key, PEM.")}};
+static const struct schema_object certificate_object = {
+    .name = "certificate", SCHEMA_OBJECT_OF(certificate), .doc = "A certificate and its key."};
+static const struct schema_type certificate_type = OBJECT_TYPE(certificate_object, 0);
+static const struct schema_type certificates = {.kind = SCHEMA_LIST, .of = &certificate_type};
+static const struct schema_word client_words[] = {
+    {"require", 0, false}, {"request", 1, false}, {NULL, 0, false}};
+static const struct schema_type client_mode = {.kind = SCHEMA_ENUM, .words = client_words};
+static const struct schema_field client_certificate[] = {
+    {ROW("ca", type_file, "Who must have signed it.")},
+    {ROW("mode", client_mode, "Whether it is needed.")}};
+static const struct schema_object client_object = {.name = "client_certificate",
+                                                   SCHEMA_OBJECT_OF(client_certificate),
+                                                   .doc = "Certificates of clients."};
+static const struct schema_type client_type = OBJECT_TYPE(client_object, 0);
+static const struct schema_field tls[] = {
+    {ROW("certificate", type_file, "The chain, PEM.")},
+    {ROW("private_key", type_file, "Its key, PEM.")},
+    {ROW("certificates", certificates, "Several, chosen by the name that a client asks for.")},
+    {ROW("client_certificate", client_type, "Certificates of clients.")}};
+static const struct schema_object tls_object = {
+    .name = "tls", SCHEMA_OBJECT_OF(tls), .doc = "TLS for clients."};
+static const struct schema_type tls_type = OBJECT_TYPE(tls_object, 0);
+
+static const struct schema_word redirect_words[] = {{"https", 1, false}, {NULL, 0, false}};
+static const struct schema_type redirect = {.kind = SCHEMA_ENUM, .words = redirect_words};
+static const struct schema_field listener[] = {
+    {ROW("address", type_address, "Where it listens."), FIELD(struct listener_conf, address),
+     .flags = FIELD_REQUIRED},
+    {ROW("redirect", redirect, "Answers with redirects to https only."), .flags = FIELD_NO_FILL},
+    {ROW("limits", schema_limits_type, "Limits that differ here from the top-level ones."),
+     .flags = FIELD_NO_FILL},
+    LATER("tls", tls_type, "TLS for clients."),
+    LATER("proxy_protocol", type_any, "The PROXY protocol of a balancer in front."),
+};
+const struct schema_object schema_listener = {.name = "listener",
+                                              SCHEMA_OBJECT_OF(listener),
+                                              .doc = "An address that clients connect to.",
+                                              .short_scalar = "address"};
+const struct schema_type schema_listener_type = OBJECT_TYPE(schema_listener, 0);
+const struct schema_type schema_listeners_type = {
+    .kind = SCHEMA_MAP, .of = &schema_listener_type, .flags = TYPE_NAMED_LIST};
+const struct schema_type schema_services_type = {
+    .kind = SCHEMA_MAP, .of = &schema_service_type, .flags = TYPE_NAMED_LIST};
+
+static const struct schema_field admin[] = {
+    {ROW("address", type_address, "Where it listens; best a loopback address."),
+     .flags = FIELD_REQUIRED | FIELD_NO_FILL},
+};
+const struct schema_object schema_admin = {
+    .name = "admin",
+    SCHEMA_OBJECT_OF(admin),
+    .short_scalar = "address",
+    .doc = "The listener for operators: metrics, and later API and dashboard."};
+const struct schema_type schema_admin_type = OBJECT_TYPE(schema_admin, TYPE_OR_OFF);
+
+static const struct schema_type workers = {.kind = SCHEMA_INT, .max = 512};
+static const struct schema_type list_files = {
+    .kind = SCHEMA_LIST, .of = &type_file, .flags = TYPE_ONE_OR_MANY};
+
+static const struct schema_field root[] = {
+    {ROW("version", version, "The version of this language: 1."),
+     .flags = FIELD_REQUIRED | FIELD_NO_FILL},
+    {ROW("include", list_files, "Files, or patterns, that add named things and routes."),
+     .flags = FIELD_NO_FILL},
+    {ROW("vars", variables, "Constants, as ${vars.name}."), .flags = FIELD_NO_FILL},
+    {ROW("listeners", schema_listeners_type, "Where clients connect, by name."),
+     .flags = FIELD_NO_FILL},
+    {ROW("admin", schema_admin_type, "The listener for operators; false: none."),
+     .flags = FIELD_NO_FILL},
+    {ROW("service_defaults", schema_service_defaults_type, "What holds for every service."),
+     .flags = FIELD_NO_FILL},
+    {ROW("services", schema_services_type, "What requests are sent to, by name."),
+     .flags = FIELD_NO_FILL},
+    LATER("authenticators", schema_authenticators_type, "Ways to tell who asks, by name."),
+    LATER("consumers", schema_consumers_type, "Who calls, by name."),
+    LATER("plans", schema_plans_type, "What consumers may use, by name."),
+    LATER("state", schema_state_type, "What gateways share."),
+    {ROW("policies", schema_policies_type, "Policies under a name, for `use`."),
+     .flags = FIELD_NO_FILL},
+    {ROW("defaults", schema_defaults_type, "Policies and values for every route."),
+     .flags = FIELD_NO_FILL},
+    {ROW("routes", schema_routes_type, "Which requests, and what happens to them."),
+     .flags = FIELD_NO_FILL},
+    {ROW("limits", schema_limits_type, "Limits against too much and too slow."),
+     .flags = FIELD_NO_FILL},
+    {ROW("log", schema_log_type, "The access log of every route that has none of its own."),
+     .flags = FIELD_NO_FILL | FIELD_POLICY},
+    LATER("trace", later_switch, "Traces."),
+    {ROW("metrics", type_bool, "Whether the admin listener serves /metrics."),
+     .flags = FIELD_NO_FILL, .shipped = "true"},
+    {ROW("trusted_proxies", type_networks, "Whose X-Forwarded-For and Forwarded are believed."),
+     FIELD_LIST(struct snapshot, trusted, trusted_count)},
+    {ROW("workers", workers, "Threads that serve; 0: one for each processor."),
+     FIELD(struct snapshot, workers), .shipped = "0"},
+    {ROW("shutdown_grace", type_duration, "How long exchanges may end after the signal to stop."),
+     FIELD(struct snapshot, shutdown_grace_ms), .shipped = "30s"},
+};
+const struct schema_object schema_root = {
+    .name = "configuration",
+    SCHEMA_OBJECT_OF(root),
+    .doc = "The whole configuration: one file, with those that it includes."};
+const struct schema_type schema_root_type = OBJECT_TYPE(schema_root, 0);

@@ -82,14 +82,14 @@ static struct arena_block *block_reserve(struct arena *a) {
     return b;
 }
 
-void *arena_create(struct arena_cache *cache, size_t size, size_t arena_at) {
+void *arena_create(struct arena_cache *cache, size_t size, size_t zeroed, size_t arena_at) {
     size = (size + 15) & ~(size_t)15;
     must(size + HEAD <= ARENA_BLOCK);
     struct arena_block *b = block_take(cache);
     if (!b)
         return NULL;
     char *o = (char *)b + HEAD;
-    memset(o, 0, size);
+    memset(o, 0, zeroed);
     *b = (struct arena_block){NULL};
     ((struct big *)(void *)b)->size = ARENA_BLOCK;
     *(struct arena *)(void *)(o + arena_at) = (struct arena){.at = o + size,

@@ -34,10 +34,10 @@ void arena_cache_init(struct arena_cache *c);
 void arena_cache_finish(struct arena_cache *c);
 
 void arena_init(struct arena *a, struct arena_cache *cache);
-/* Places an object of `size` zeroed bytes and an arena in one block; returns the object, with the
- * arena ready at `arena_at` inside it. NULL: no memory. arena_finish on a copy of that arena frees
- * both. */
-must_use void *arena_create(struct arena_cache *cache, size_t size, size_t arena_at);
+/* Places an object of `size` bytes, the first `zeroed` of them zero, and an arena in one block;
+ * returns the object, with the arena ready at `arena_at` inside it. NULL: no memory. arena_finish
+ * on a copy of that arena frees both. */
+must_use void *arena_create(struct arena_cache *cache, size_t size, size_t zeroed, size_t arena_at);
 void arena_finish(struct arena *a);
 
 /* For what may be larger than a block and is driven by a peer: NULL when memory ran out. */

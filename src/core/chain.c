@@ -26,23 +26,23 @@ static void collect(struct exchange *x, struct body *b) {
     exchange_wake(x);
 }
 
-static struct step *step_make(struct exchange *x, unsigned i, size_t *at) {
-    const struct filter *f = &x->plan->filter[i];
-    struct step *s = (struct step *)(void *)((char *)(void *)x->step[0] + *at);
-    *at += (f->ops->step_size + 15) & ~(size_t)15;
-    *s = (struct step){.x = x, .filter = f, .at = (unsigned char)i};
+static struct step *step_make(struct exchange *x, unsigned i, char *at) {
+    struct step *s = (struct step *)(void *)at;
+    *s = (struct step){.x = x, .filter = &x->plan->filter[i], .at = (unsigned char)i};
     list_init(&s->ops);
     return s;
 }
 
-/* All steps in one block; a step is live once its filter has been called. */
+/* All steps in one block. */
 static void steps_make(struct exchange *x) {
     if (!x->plan->count)
         return;
-    x->step[0] = arena_zero(&x->arena, x->plan->steps_size);
-    size_t at = 0;
-    for (unsigned i = 0; i < x->plan->count; i++)
-        x->step[i] = step_make(x, i, &at);
+    char *at = arena_zero(&x->arena, x->plan->steps_size);
+    x->step = arena_alloc(&x->arena, x->plan->count * sizeof(struct step *));
+    for (unsigned i = 0; i < x->plan->count; i++) {
+        x->step[i] = step_make(x, i, at);
+        at += (x->plan->filter[i].ops->step_size + 15) & ~(size_t)15;
+    }
 }
 
 static void back_start(struct exchange *x) {

@@ -14,10 +14,13 @@ static const struct back_ops error_back = {"error", problem_answer, NULL, NULL};
 
 struct exchange *exchange_create(struct thread *t, const struct front_ops *front,
                                  void *front_data) {
-    struct exchange *x = arena_create(&t->loop.arenas, sizeof *x, offsetof(struct exchange, arena));
+    struct exchange *x = arena_create(&t->loop.arenas, sizeof *x, offsetof(struct exchange, facts),
+                                      offsetof(struct exchange, arena));
     if (!x)
         return NULL;
     x->magic = EXCHANGE_MAGIC;
+    x->facts.listener = NULL;
+    x->facts.request_id_len = 0;
     x->thread = t;
     x->front = front;
     x->front_data = front_data;
@@ -48,7 +51,7 @@ static void exchange_free(struct deferred *d) {
 }
 
 static void steps_done(struct exchange *x) {
-    for (unsigned i = 0; i < FILTERS_MAX && x->step[i]; i++) {
+    for (unsigned i = 0; x->step && i < x->plan->count; i++) {
         struct step *s = x->step[i];
         ops_cancel(&s->ops);
         if (s->filter->ops->done && !s->done_called) {

@@ -74,7 +74,7 @@ struct exchange {
     const struct back_ops *back;
     const void *back_conf;
     void *back_data;
-    struct step *step[FILTERS_MAX];
+    struct step **step; /* one per filter of the plan, once the chain has started */
     struct list ops, back_ops_list;
     struct task task;
     struct deferred free;
@@ -88,14 +88,15 @@ struct exchange {
     size_t collect_max;                 /* of WAIT_BODY; set by the step, else COLLECT_MAX */
     uint64_t max_body;                  /* of the request */
     uint64_t bytes_in, bytes_out;       /* on the client's wire, counted by the front */
-    struct span capture[CAPTURES_MAX];  /* path captures, still encoded; names stand in the route */
     const struct service_conf *service; /* chosen by the back */
     struct span endpoint;               /* its address as text; lives as long as the exchange */
     unsigned attempts;
     int upstream_status;
-    struct facts facts;
     struct times t;
-    struct arena arena; /* in the same block: what follows are its first bytes */
+    struct arena arena; /* its first bytes follow this struct in the same block */
+    /* From here on nothing is zeroed at creation. */
+    struct facts facts; /* listener and request_id_len are set, the rest by the front */
+    struct span capture[CAPTURES_MAX]; /* path captures, still encoded; names stand in the route */
 };
 
 enum { EXCHANGE_MAGIC = 0x58434847, COLLECT_MAX = 1024 * 1024 };

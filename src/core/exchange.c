@@ -14,13 +14,12 @@ static const struct back_ops error_back = {"error", problem_answer, NULL, NULL};
 
 struct exchange *exchange_create(struct thread *t, const struct front_ops *front,
                                  void *front_data) {
-    struct exchange *x = arena_create(&t->loop.arenas, sizeof *x, offsetof(struct exchange, facts),
-                                      offsetof(struct exchange, arena));
+    struct exchange *x =
+        arena_create(&t->loop.arenas, sizeof *x, offsetof(struct exchange, capture),
+                     offsetof(struct exchange, arena));
     if (!x)
         return NULL;
     x->magic = EXCHANGE_MAGIC;
-    x->facts.listener = NULL;
-    x->facts.request_id_len = 0;
     x->thread = t;
     x->front = front;
     x->front_data = front_data;

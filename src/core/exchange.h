@@ -92,11 +92,11 @@ struct exchange {
     struct span endpoint;               /* its address as text; lives as long as the exchange */
     unsigned attempts;
     int upstream_status;
+    struct facts facts;
     struct times t;
-    struct arena arena; /* its first bytes follow this struct in the same block */
-    /* From here on nothing is zeroed at creation. */
-    struct facts facts; /* listener and request_id_len are set, the rest by the front */
-    struct span capture[CAPTURES_MAX]; /* path captures, still encoded; names stand in the route */
+    struct arena arena;                /* its first bytes follow this struct in the same block */
+    struct span capture[CAPTURES_MAX]; /* path captures, still encoded; names stand in the route.
+                                        * Not zeroed at creation */
 };
 
 enum { EXCHANGE_MAGIC = 0x58434847, COLLECT_MAX = 1024 * 1024 };

@@ -69,7 +69,9 @@ static void reload_text(struct text *t, const struct admin_reload *r, bool ok, s
     json_bool(t, "ok", ok);
     json_str(t, "message", message);
     text_lit(t, ",\"diagnostics\":");
-    text_add(t, diagnostics.n ? span_trim(diagnostics) : SPAN("null"));
+    while (diagnostics.n && diagnostics.p[diagnostics.n - 1] == '\n')
+        diagnostics.n--;
+    text_add(t, diagnostics.n ? diagnostics : SPAN("null"));
     json_close(t, '}');
     text_lit(t, "\n");
 }

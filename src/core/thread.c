@@ -21,7 +21,7 @@ static void ref_drop(struct thread *t, struct snapshot_ref *r) {
         mem_free(r);
         return;
     }
-    must(!"a snapshot reference of this thread");
+    must_failed("a snapshot reference of this thread", __FILE__, __LINE__);
 }
 
 void thread_finish(struct thread *t) {

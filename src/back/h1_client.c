@@ -63,6 +63,8 @@ static void close_now(struct h1_client *c) {
     must(!c->a);
     if (c->state == CLIENT_IDLE)
         pool_unidle(c->pool);
+    if (c->state != CLIENT_CONNECTING) /* else it was never counted as opened */
+        count_up(thread_of(c), upstream_connections_closed);
     c->state = CLIENT_CLOSED;
     list_remove(&c->node);
     list_remove(&c->output.node);
@@ -71,7 +73,6 @@ static void close_now(struct h1_client *c) {
     mem_free(c->in);
     c->in = NULL;
     loop_unwatch(&thread_of(c)->loop, &c->stream.watch);
-    count_up(thread_of(c), upstream_connections_closed);
     c->free.run = client_free;
     loop_after_turn(&thread_of(c)->loop, &c->free);
     pool_closed(c->pool);
@@ -405,14 +406,18 @@ void h1_client_room(struct h1_client *c) {
 
 /* ---- events, time ---------------------------------------------------------------------------- */
 
+static void not_connected(struct h1_client *c, enum fault why, const char *detail) {
+    count_up(thread_of(c), upstream_connections_failed);
+    endpoint_connect_failed(c->pool->endpoint, &c->to);
+    fail(c, why, detail);
+}
+
 static void connected(struct h1_client *c, uint32_t events) {
     int err = events & (EPOLLERR | EPOLLHUP) ? tcp_error(&c->stream) : 0;
     if ((events & (EPOLLERR | EPOLLHUP)) && !err)
         err = ECONNRESET;
     if (err) {
-        count_up(thread_of(c), upstream_connections_failed);
-        endpoint_connect_failed(c->pool->endpoint, &c->to);
-        fail(c, FAULT_CONNECT_FAILED, strerror(err));
+        not_connected(c, FAULT_CONNECT_FAILED, strerror(err));
         return;
     }
     if (!(events & EPOLLOUT))
@@ -489,13 +494,15 @@ static void watch_phases(struct h1_client *c) {
 static void busy_timeout(struct h1_client *c) {
     enum fault meaning;
     uint64_t ms = phase(c, &meaning);
-    if (c->a->deadline_at && now(c) >= c->a->deadline_at)
-        fail(c, c->state == CLIENT_CONNECTING ? FAULT_CONNECT_TIMEOUT : FAULT_UPSTREAM_TIMEOUT,
-             "timeout of the service");
-    else if (ms && now(c) - c->since >= ms * 1000000)
-        fail(c, meaning, NULL);
-    else
+    bool all = c->a->deadline_at && now(c) >= c->a->deadline_at;
+    bool one = ms && now(c) - c->since >= ms * 1000000;
+    const char *detail = all ? "timeout of the service" : NULL;
+    if (!all && !one)
         watch_phases(c);
+    else if (c->state == CLIENT_CONNECTING)
+        not_connected(c, FAULT_CONNECT_TIMEOUT, detail);
+    else
+        fail(c, all ? FAULT_UPSTREAM_TIMEOUT : meaning, detail);
 }
 
 static void timed_out(struct timer *t) {
@@ -504,8 +511,6 @@ static void timed_out(struct timer *t) {
         close_now(c);
         return;
     }
-    if (c->state == CLIENT_CONNECTING)
-        count_up(thread_of(c), upstream_connections_failed);
     busy_timeout(c);
 }
 

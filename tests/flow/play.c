@@ -25,8 +25,8 @@ void play_fail(struct play *p, const char *fmt, ...) {
 
 static bool say(struct play_actor *a) {
     size_t took = a->open && a->out_len ? actor_send(a->fd, a->out, a->out_len) : 0;
-    memmove(a->out, a->out + took, a->out_len - took);
-    a->out_len -= took;
+    if (took)
+        memmove(a->out, a->out + took, a->out_len -= took);
     return took > 0;
 }
 

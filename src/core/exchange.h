@@ -45,6 +45,7 @@ struct facts {             /* found by the front and the core before any filter 
     struct address peer;   /* the other end of the connection */
     struct address client; /* from trusted proxies' words, else the peer */
     const struct listener_conf *listener;
+    struct span hops, host_told; /* of trusted proxies: X-Forwarded-For as far as proven, -Host */
     char request_id[64];
     unsigned char request_id_len;
     unsigned char http_minor; /* 10 or 11, 20 */

@@ -1,16 +1,24 @@
 /*
- * forward - what a client may say about others, and what the gateway tells services about it.
+ * forward - what one hop owes the next: who the client is, where it came in, and that we were here.
  *
- * Trust: the client's address is the last one that trusted proxies vouch for (X-Forwarded-For or
- * Forwarded, from the right, until the first that is not trusted; a malformed entry ends the walk).
- * From anybody else these fields are dropped. Thread: that of the exchange.
+ * At the start of an exchange: decides whether the peer is a trusted proxy (trusted_proxies), finds
+ * the client's address, the request's id and its scheme, takes away every field that only the
+ * gateway or a trusted proxy may set, and refuses what came through here too often. For every
+ * attempt: the fields that go to the service in their place. THREATS.md C05-C11. Thread: that of
+ * the exchange.
  */
 #pragma once
 #include "core/exchange.h"
 
-/* At the start of every exchange, before routing: client address, request id, identity fields of
- * the snapshot dropped, loops found (FAULT_LOOP_DETECTED). */
+enum { FORWARD_FIELDS_MAX = 6, FORWARD_HOPS_MAX = 32 };
+
+/* Before routing. FAULT_LOOP_DETECTED: as often as max_forwards_depth allows it was here already.
+ */
 must_use enum fault forward_prepare(struct exchange *x);
-/* The fields added towards a service: Via, X-Forwarded-For, -Proto, -Host, Forwarded, X-Request-ID.
- * Returns how many; values lie in the exchange's arena. */
+/* Via, X-Forwarded-For, -Proto, -Host, Forwarded, X-Request-ID. Returns how many; fewer than
+ * FORWARD_FIELDS_MAX only when memory ran out (the arena says so) or `max` is too small. */
 size_t forward_fields(struct exchange *x, struct field *out, size_t max);
+/* Makes the id, unless there is one: for exchanges that were refused before they started. */
+void forward_request_id(struct exchange *x);
+/* The gateway's name in Via. */
+#define FORWARD_PSEUDONYM "sluice"

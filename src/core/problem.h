@@ -1,18 +1,19 @@
 /*
  * problem - the gateway's own error answers: RFC 9457 problem details, or a plain page, by Accept.
  *
- * {type, title, status, detail, instance, code, who, request_id}. Replaced per route, status, class or code
- * by `errors`. Never a byte of the request is reflected but the request id. Thread: that of the exchange.
+ * {type, title, status, detail, instance, code, who, request_id}. Replaced per route, status, class
+ * or code by `errors`. Never a byte of the request is reflected but the request id. Thread: that of
+ * the exchange.
  */
 #pragma once
 #include "core/exchange.h"
 
 struct error_answer {
-    int status_from, status_to;      /* 404..404, 500..599; 0: by code */
-    struct span code;                /* "rate_limited" */
-    int status;                      /* 0: the fault's */
+    int status_from, status_to; /* 404..404, 500..599; 0: by code */
+    struct span code;           /* "rate_limited" */
+    int status;                 /* 0: the fault's */
     struct span content_type;
-    const struct template *body;     /* text or JSON, names of SCOPE_ERROR and SCOPE_REQUEST */
+    const struct template *body; /* text or JSON, names of SCOPE_ERROR and SCOPE_REQUEST */
     const struct answer_header *header;
     uint32_t header_count;
     struct where where;

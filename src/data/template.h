@@ -44,8 +44,9 @@ struct template_error {
 struct template_scope {
     const struct template_name *name;
     size_t count;
-    /* Judges a member or key of a map root ("path.idd" where no such capture is): sets part->slot, key and
-     * tail, or returns a sentence in the arena for the error. NULL: everything is fine. */
+    /* Judges a name of the table, for a map root its member or key in part->key ("path.idd" where no such
+     * capture is): sets part->slot, key and tail, or returns a sentence in the arena for the error. NULL:
+     * everything is fine. May be NULL itself. */
     const char *(*check)(void *ctx, struct arena *a, struct template_part *part);
     void *ctx;
 };
@@ -56,9 +57,16 @@ must_use const struct template *template_compile(struct arena *a, struct span so
                                                  const struct template_scope *scope,
                                                  struct template_error *err);
 
+/* The byte behind the "}" that ends the ${ at `at`, found by CEL's tokens, so braces and quotes inside
+ * are fine; 0: it is never closed. */
+size_t template_expression_end(struct span source, size_t at);
+
 struct template_values {
     /* The raw (decoded) value; {NULL, 0}: missing, which is "". The arena may hold it. */
     struct span (*get)(void *ctx, struct arena *a, const struct template_part *part);
+    /* For PLACE_PATH, asked first: text of a canonical path that is put in as it is, so nothing is decoded and
+     * encoded again. {NULL, 0}: use get. May be NULL. */
+    struct span (*get_encoded)(void *ctx, struct arena *a, const struct template_part *part);
     void *ctx;
 };
 /* Into the arena. False: a value cannot stand in its place (control bytes in a header), or it grows beyond

@@ -1,0 +1,260 @@
+/* Compiling routes into a router: linear in their number but for one sort. */
+#include "base/env.h"
+#include "core/route_tree.h"
+#include <limits.h>
+#include <stdlib.h>
+
+enum leaf_kind { LEAF_EXACT, LEAF_SLASH, LEAF_TAIL, LEAF_REGEX, LEAF_ANY };
+
+struct placed { /* a candidate and the leaf that it belongs to */
+    struct candidate c;
+    uint32_t owner; /* node, or host tree */
+    enum leaf_kind kind;
+    uint32_t order;
+};
+
+struct builder {
+    struct router *r;
+    struct edge *edge;
+    struct node *node;
+    struct host_tree *host;
+    struct placed *placed;
+    uint32_t count;
+};
+
+/* ---- sizes ---------------------------------------------------------------------------------- */
+
+struct sizes {
+    size_t nodes, hosts, placed;
+    uint32_t depth;
+};
+
+static uint32_t host_count(const struct route_match *m) {
+    return m->host_count ? m->host_count : 1;
+}
+
+static struct sizes measure(const struct route *routes, uint32_t count) {
+    struct sizes s = {1, 1, 0, 0};
+    for (uint32_t i = 0; i < count; i++) {
+        const struct route_match *m = routes[i].match;
+        size_t hosts = host_count(m), segments = 0;
+        for (uint32_t k = 0; k < m->path_count; k++) {
+            segments += m->path[k].count;
+            if (m->path[k].count > s.depth)
+                s.depth = m->path[k].count;
+        }
+        s.hosts += hosts;
+        s.nodes += hosts * (segments + 1);
+        s.placed += hosts * (m->path_count ? m->path_count : 1);
+    }
+    return s;
+}
+
+static struct builder start(struct arena *a, const struct sizes *s) {
+    struct builder b = {.r = arena_zero(a, sizeof *b.r)};
+    unsigned bits = 4;
+    while (((size_t)1 << bits) < 2 * (s->nodes + s->hosts))
+        bits++;
+    b.edge = arena_zero(a, sizeof *b.edge << bits);
+    b.node = arena_zero(a, sizeof *b.node * s->nodes);
+    b.host = arena_zero(a, sizeof *b.host * s->hosts);
+    b.placed = mem_alloc(sizeof *b.placed * (s->placed ? s->placed : 1));
+    b.r->edge = b.edge;
+    b.r->edge_shift = 64 - bits;
+    b.r->node = b.node;
+    b.r->host = b.host;
+    b.r->nodes = b.r->hosts = 1; /* 0 stands for none */
+    b.r->depth = s->depth;
+    return b;
+}
+
+/* ---- the tree ------------------------------------------------------------------------------- */
+
+static uint32_t node_new(struct builder *b, uint32_t parent, uint32_t tree) {
+    b->node[b->r->nodes] = (struct node){.parent = parent, .tree = tree, .best = INT_MIN};
+    return b->r->nodes++;
+}
+
+static struct edge *edge_slot(struct builder *b, uint32_t node, struct span text, uint64_t hash) {
+    size_t mask = ((size_t)1 << (64 - b->r->edge_shift)) - 1;
+    size_t i = route_slot(hash, node, b->r->edge_shift);
+    while (b->edge[i].node &&
+           !(b->edge[i].node == node && span_eq(span_of(b->edge[i].text, b->edge[i].len), text)))
+        i = (i + 1) & mask;
+    return &b->edge[i];
+}
+
+static uint32_t literal(struct builder *b, uint32_t node, struct span text) {
+    struct edge *e = edge_slot(b, node, text, route_hash(text.p, text.n));
+    if (!e->node) {
+        *e = (struct edge){node, node_new(b, node, b->node[node].tree), (uint32_t)text.n, text.p};
+        b->node[node].literals++;
+    }
+    return e->child;
+}
+
+static uint32_t capture(struct builder *b, uint32_t node) {
+    if (!b->node[node].capture) {
+        uint32_t child = node_new(b, node, b->node[node].tree);
+        b->node[node].capture = child;
+    }
+    return b->node[node].capture;
+}
+
+static uint32_t tree_new(struct builder *b, struct span name) {
+    b->host[b->r->hosts] = (struct host_tree){.best = INT_MIN, .name = name};
+    return b->r->hosts++;
+}
+
+/* The tree of a host as written: "a.test", "*.test", "*" or empty for any. */
+static uint32_t tree_of(struct builder *b, struct span host) {
+    bool wildcard = span_starts(host, SPAN("*"));
+    struct span name = wildcard ? span_from(host, 1) : host;
+    if (!name.n) {
+        if (!b->r->any_host)
+            b->r->any_host = tree_new(b, name);
+        return b->r->any_host;
+    }
+    uint32_t kind = wildcard ? EDGE_WILDCARD : EDGE_HOST;
+    struct edge *e = edge_slot(b, kind, name, route_hash(name.p, name.n));
+    if (!e->node)
+        *e = (struct edge){kind, tree_new(b, name), (uint32_t)name.n, name.p};
+    b->r->wildcards |= wildcard;
+    b->r->exact_hosts |= !wildcard;
+    return e->child;
+}
+
+static void place(struct builder *b, const struct candidate *c, uint32_t owner,
+                  enum leaf_kind kind) {
+    b->placed[b->count] = (struct placed){*c, owner, kind, b->count};
+    b->count++;
+}
+
+static void place_path(struct builder *b, struct candidate *c, uint32_t tree) {
+    const struct path_match *p = c->path;
+    struct host_tree *t = &b->host[tree];
+    uint32_t node = t->root ? t->root : (t->root = node_new(b, 0, tree));
+    enum leaf_kind kind = p->exact_slash ? LEAF_SLASH : LEAF_EXACT;
+    must(p->count <= ROUTE_SEGMENTS_MAX);
+    for (uint32_t i = 0; i < p->count; i++) {
+        const struct segment *s = &p->segment[i];
+        if (s->kind == SEGMENT_TAIL)
+            kind = LEAF_TAIL;
+        else
+            node = s->kind == SEGMENT_LITERAL ? literal(b, node, s->text) : capture(b, node);
+    }
+    place(b, c, node, kind);
+}
+
+static void groups_of(const struct route *r, struct candidate *c) {
+    for (uint32_t i = 0; i < CAPTURES_MAX; i++) {
+        int g = i < r->capture_count ? regex_group(c->path->regex, r->capture_name[i]) : -1;
+        c->group[i] = (signed char)(g < REGEX_GROUPS_MAX ? g : -1);
+    }
+}
+
+static void add_host(struct builder *b, struct candidate *c, uint32_t tree) {
+    const struct route_match *m = c->route->match;
+    if (c->priority > b->host[tree].best)
+        b->host[tree].best = c->priority;
+    c->path = NULL;
+    if (!m->path_count)
+        place(b, c, tree, LEAF_ANY);
+    for (uint32_t i = 0; i < m->path_count; i++) {
+        c->path = &m->path[i];
+        if (c->path->regex) {
+            groups_of(c->route, c);
+            place(b, c, tree, LEAF_REGEX);
+        } else {
+            place_path(b, c, tree);
+        }
+    }
+}
+
+static void add_route(struct builder *b, const struct route *r) {
+    const struct route_match *m = r->match;
+    unsigned n = route_condition_count(m), method = m->methods || m->method_other_count;
+    struct candidate c = {.route = r,
+                          .priority = m->priority,
+                          .methods = route_methods(m),
+                          .conditions = (uint16_t)(n < UINT16_MAX ? n : UINT16_MAX),
+                          .plain = n == method,
+                          .head_alone =
+                              (m->methods & 1u << METHOD_HEAD) && !(m->methods & 1u << METHOD_GET)};
+    for (uint32_t i = 0; i < host_count(m); i++)
+        add_host(b, &c, tree_of(b, m->host_count ? m->host[i] : SPAN_NONE));
+}
+
+/* ---- leaves --------------------------------------------------------------------------------- */
+
+/* By leaf, and in it the order of precedence. The order of the file decides only between regular
+ * expressions whose overlap is reported. */
+static int by_rank(const void *pa, const void *pb) {
+    const struct placed *a = pa, *b = pb;
+    if (a->owner != b->owner)
+        return a->owner < b->owner ? -1 : 1;
+    if (a->kind != b->kind)
+        return a->kind < b->kind ? -1 : 1;
+    if (a->c.priority != b->c.priority)
+        return a->c.priority > b->c.priority ? -1 : 1;
+    if (a->c.conditions != b->c.conditions)
+        return a->c.conditions > b->c.conditions ? -1 : 1;
+    if (a->c.head_alone != b->c.head_alone)
+        return a->c.head_alone ? -1 : 1;
+    return a->order < b->order ? -1 : 1;
+}
+
+static struct leaf *leaf_of(struct builder *b, const struct placed *p) {
+    switch (p->kind) {
+    case LEAF_EXACT:
+        return &b->node[p->owner].exact;
+    case LEAF_SLASH:
+        return &b->node[p->owner].slash;
+    case LEAF_TAIL:
+        return &b->node[p->owner].tail;
+    case LEAF_REGEX:
+        return &b->host[p->owner].regex;
+    case LEAF_ANY:
+        break;
+    }
+    return &b->host[p->owner].any;
+}
+
+static void fill_leaves(struct builder *b, struct arena *a) {
+    struct candidate *c = arena_alloc(a, sizeof *c * (b->count ? b->count : 1));
+    qsort(b->placed, b->count, sizeof *b->placed, by_rank);
+    for (uint32_t i = 0; i < b->count; i++) {
+        const struct placed *p = &b->placed[i];
+        struct leaf *leaf = leaf_of(b, p);
+        if (leaf->count++ == 0)
+            leaf->first = i;
+        if (p->kind <= LEAF_TAIL && p->c.priority > b->node[p->owner].best)
+            b->node[p->owner].best = p->c.priority;
+        c[i] = p->c;
+    }
+    b->r->candidate = c;
+    b->r->candidates = b->count;
+}
+
+/* Parents have smaller numbers than their children. */
+static void fill_best(struct builder *b) {
+    for (uint32_t i = b->r->nodes - 1; i > 0; i--) {
+        struct node *parent = &b->node[b->node[i].parent];
+        if (b->node[i].parent && b->node[i].best > parent->best)
+            parent->best = b->node[i].best;
+    }
+}
+
+const struct router *router_build(struct arena *a, const struct route *routes, uint32_t count,
+                                  struct route_report *report) {
+    struct sizes s = measure(routes, count);
+    struct builder b = start(a, &s);
+    for (uint32_t i = 0; i < count; i++)
+        add_route(&b, &routes[i]);
+    fill_leaves(&b, a);
+    fill_best(&b);
+    mem_free(b.placed);
+    if (report)
+        route_report_fill(b.r, a, report);
+    return b.r;
+}

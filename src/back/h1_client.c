@@ -311,10 +311,11 @@ static void read_answer(struct h1_client *c) {
     size_t share = READS_PER_TURN;
     while (c->a && c->stream.readable) {
         struct attempt *a = c->a;
-        size_t want = a->head_read ? body_room(&a->x->down_half.source) : SCRATCH_MIN;
+        size_t want = a->head_read ? body_read_size(&a->x->down_half.source) : SCRATCH_MIN;
         struct span all;
         if (!want)
             return; /* room will be told */
+        loop_scratch_reuse(l);
         if (share == 0 || SCRATCH_MAX - l->scratch_used < 2 * SCRATCH_MIN) {
             loop_unfinished(l, &c->reader);
             return;

@@ -76,7 +76,7 @@ void body_push(struct body *b, struct slice *s) {
     *b->tail = s;
     b->tail = &s->next;
     b->size += s->n;
-    if (b->size >= b->limit)
+    if (b->size > b->limit / 2)
         b->full = true;
     exchange_wake(b->x);
 }

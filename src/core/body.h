@@ -27,7 +27,7 @@ struct body {
     bool ended;   /* no more will be pushed */
     bool wanted;  /* the consumer has asked */
     bool stopped; /* the consumer wants no more: what comes is dropped */
-    bool full;    /* the producer may have found no room */
+    bool full;    /* more than half: the producer may have stopped reading */
     bool tell;    /* the producer is owed a call of room */
     struct head *trailers; /* with the end; may be NULL */
 };
@@ -58,6 +58,12 @@ void half_pump(struct half *h);
 
 static inline size_t body_room(const struct body *b) {
     return !b->wanted || b->stopped || b->ended || b->size >= b->limit ? 0 : b->limit - b->size;
+}
+/* How much to read from a socket: all the room, once half of the limit is free; small pieces cost
+ * as many system calls as large ones. */
+static inline size_t body_read_size(const struct body *b) {
+    size_t room = body_room(b);
+    return room >= b->limit / 2 ? room : 0;
 }
 void body_push(struct body *b, struct slice *s); /* takes; an empty slice is dropped */
 /* A slice of bytes that ride on the scratch. False: no memory (the caller faults the exchange). */

@@ -238,7 +238,7 @@ static size_t body_may(const struct h1_conn *c) {
     const struct body *b = &c->x->up_half.source;
     if (c->work->held)
         return BODY_LIMIT;
-    return body_room(b);
+    return body_read_size(b);
 }
 
 /* 240 B/s after 10 s, or what the configuration says: a client that trickles holds nobody up for
@@ -254,6 +254,7 @@ static void read_body(struct h1_conn *c) {
     while (c->x && !c->work->request_done && c->stream.readable && (room = body_may(c)) > 0) {
         struct span got;
         size_t used, want = room < share ? room : share;
+        loop_scratch_reuse(l);
         if (want == 0 || SCRATCH_MAX - l->scratch_used < SCRATCH_MIN) {
             loop_unfinished(l, &c->reader);
             return;

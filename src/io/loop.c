@@ -83,9 +83,9 @@ void loop_send(struct loop *to, struct message *m) {
 static void settle(struct loop *l) {
     pond_settle(&l->pond);
 #ifdef SLUICE_TEST_BUILD
-    memset(l->scratch, 0xEE, l->scratch_used);
+    memset(l->scratch, 0xEE, l->scratch_used > l->scratch_top ? l->scratch_used : l->scratch_top);
 #endif
-    l->scratch_used = 0;
+    l->scratch_used = l->scratch_top = 0;
 }
 
 static void drain_outputs(struct loop *l) {

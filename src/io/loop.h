@@ -61,6 +61,7 @@ struct loop {
 
     unsigned char *scratch; /* SCRATCH_MAX bytes; bodies ride on it until the drain ends */
     size_t scratch_used;    /* by this handler's reads: lent slices point there */
+    size_t scratch_top;     /* the most of it since the last drain */
     struct pond pond;
     struct arena_cache arenas;
     uint64_t turns;
@@ -105,5 +106,13 @@ static inline void loop_after_turn(struct loop *l, struct deferred *d) {
 }
 /* From any thread; never blocks. One wake-up for many messages. */
 void loop_send(struct loop *to, struct message *m);
+/* Before a read, where nothing that was read before is still looked at: if nothing of it is lent
+ * any more the scratch is used from its start again, while it is warm. */
+static inline void loop_scratch_reuse(struct loop *l) {
+    if (l->scratch_used > l->scratch_top)
+        l->scratch_top = l->scratch_used;
+    if (!l->pond.lent)
+        l->scratch_used = 0;
+}
 /* For code outside of a handler (start, tests): runs the drain. */
 void loop_drain(struct loop *l);

@@ -8,7 +8,7 @@
  */
 #include "front/h1_conn.h"
 
-enum { LINGER_MS = 2000, LINGER_BYTES = 64 * 1024 };
+enum { LINGER_MS = 2000, LINGER_BYTES = 64 * 1024, DRAIN_FRESH_MS = 1000 };
 
 struct h1_conn *h1_server_of(struct list *node) {
     return container_of(node, struct h1_conn, node);
@@ -219,7 +219,10 @@ void h1_server_counted(struct h1_conn *c, bool counted) {
 }
 
 void h1_server_drain(struct h1_conn *c) {
-    if (c->state == H1_IDLE && !c->in && !c->stream.readable)
+    bool idle = c->state == H1_IDLE && !c->in && !c->stream.readable;
+    if (idle && !c->requests)
+        conn_arm(c, DRAIN_FRESH_MS); /* just accepted: its first request is on its way */
+    else if (idle)
         conn_close(c);
     else if (c->state == H1_BUSY && !c->work->head_written)
         c->keep = false;

@@ -5,7 +5,13 @@
 #include <errno.h>
 #include <pthread.h>
 
-enum { ACCEPTS_PER_TURN = 64, ADDRESS_SHARDS = 64, ADDRESS_SLOTS = 1024, BACKOFF_MAX_MS = 100 };
+enum {
+    ACCEPTS_PER_TURN = 64,
+    LAST_ACCEPTS = 64,
+    ADDRESS_SHARDS = 64,
+    ADDRESS_SLOTS = 1024,
+    BACKOFF_MAX_MS = 100
+};
 
 static atomic_uint total, total_max, address_max;
 
@@ -240,12 +246,21 @@ const struct listener_conf *listener_conf(const struct listener *l, const struct
     return NULL;
 }
 
+/* Whoever waits in the queue has connected to us: he is taken in. Others may hold the same socket
+ * (a supervisor, the next process), so closing it does not take it out of epoll. */
 static void stop_accepting(struct listener *l) {
     if (l->closing)
         return;
+    for (int i = 0; i < LAST_ACCEPTS; i++) {
+        list_remove(&l->again.node);
+        accept_some(l);
+        if (!l->again.node.next)
+            break;
+    }
     l->closing = true;
     list_remove(&l->again.node);
     timer_stop(&l->pause);
+    env.epoll_ctl(l->thread->loop.ep, EPOLL_CTL_DEL, l->watch.fd, NULL);
     loop_unwatch(&l->thread->loop, &l->watch);
 }
 

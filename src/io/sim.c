@@ -95,6 +95,10 @@ static int sim_epoll_ctl(int ep, int op, int fd, struct epoll_event *ev) {
     struct net_fd *e = net_get(ep, NET_EPOLL), *f = net_get(fd, NET_FREE);
     if (!e || !f || fails(SIM_epoll_ctl))
         return -1;
+    if (op == EPOLL_CTL_DEL) {
+        f->ep = NULL;
+        return 0;
+    }
     must(op == EPOLL_CTL_ADD && (ev->events & EPOLLET) && !f->ep);
     f->ep = e;
     f->interest = *ev;

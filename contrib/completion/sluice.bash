@@ -7,7 +7,7 @@ _sluice() {
     }
     for ((i = 1; i < cword; i++)); do
         case ${words[i]} in
-        -c|-H|-d|--format|--user|--run-dir) ((i++)) ;;
+        -c|-H|-d|--format|--user|--run-dir|--pid-file|--workers|--reload-every) ((i++)) ;;
         -*) ;;
         *) command=${words[i]}; break ;;
         esac
@@ -22,8 +22,8 @@ _sluice() {
     local options='-c'
     case $command in
     '') COMPREPLY=($(compgen -W 'run check explain routes schema reload status help --version' -- "$cur")); return ;;
-    run) options='-c --no-supervisor --user --run-dir' ;;
-    reload) options='-c --run-dir' ;;
+    run) options='-c --no-supervisor --user --run-dir --pid-file --workers --reload-every' ;;
+    reload) options='-c --run-dir --format' ;;
     status) options='-c --run-dir --format' ;;
     check) options='-c --format' ;;
     explain)

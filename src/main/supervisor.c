@@ -172,7 +172,8 @@ static void stop(struct supervisor *s) {
         return;
     s->stopping = true;
     s->restart_at = 0;
-    systemd_stopping(&s->systemd);
+    sockets_close_all(&s->sockets,
+                      true); /* the serving process takes what is queued, then nobody listens */
 }
 
 static void upgrade(struct supervisor *s) {
@@ -236,8 +237,7 @@ static void on_channel(struct supervisor *s, struct child *c) {
         sockets_close(&s->sockets, &at);
     else if (r.kind == CHANNEL_READY)
         became_ready(s, c);
-    /* A serving process that drains after an upgrade is no news for systemd. */
-    if (c == &s->now && !(r.kind == CHANNEL_STOPPING && !s->stopping))
+    if (c == &s->now) /* one that drains after an upgrade is no news */
         channel_to_systemd(&s->systemd, r.kind);
 }
 

@@ -39,7 +39,7 @@ static char *describe(const struct inheritance *i) {
 
 /* Whether the binary runs at all: it is asked for its version, and given a few seconds. */
 static bool try_binary(const char *path) {
-    char name[] = "sluice", command[] = "version";
+    char name[] = "sluice", command[] = "help";
     char *argv[] = {name, command, NULL};
     int status = -1;
     pid_t pid = fork();
@@ -57,8 +57,7 @@ static bool try_binary(const char *path) {
         continue;
     if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return true;
-    log_event(LEVEL_ERROR, "upgrade", "no upgrade: \"%s version\" fails; this version goes on",
-              path);
+    log_event(LEVEL_ERROR, "upgrade", "no upgrade: \"%s help\" fails; this version goes on", path);
     return false;
 }
 

@@ -18,7 +18,7 @@ struct inheritance {
     struct systemd *systemd;
 };
 
-/* Tries the binary first (it must answer `version`), then executes it. Returns when that failed
+/* Tries the binary first (it must answer `help`), then executes it. Returns when that failed
  * (told); everything is as it was. */
 void upgrade_execute(const char *path, char **argv, struct inheritance *i);
 /* False: nobody left anything. Fills all of *i, the tables too. */

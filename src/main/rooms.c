@@ -1,0 +1,57 @@
+#include "main/rooms.h"
+#include "back/pool.h"
+#include "base/log.h"
+#include "core/publish.h"
+#include "io/work.h"
+#include "observe/log.h"
+#include "observe/metrics.h"
+#include "service/discovery.h"
+#include "service/service.h"
+
+enum { HELPERS = 1, LOG_GRACE_MS = 1000 };
+
+void rooms_init(void) {
+    metrics_start();
+    pools_init();
+}
+
+bool rooms_start(struct thread *control) {
+    if (!log_start() || !work_start(HELPERS)) {
+        log_event(LEVEL_ERROR, "start", "cannot start the threads for logs and files");
+        return false;
+    }
+    discovery_start(control);
+    return true;
+}
+
+void rooms_stop(void) {
+    discovery_stop();
+    log_stop(LOG_GRACE_MS);
+}
+
+bool rooms_thread_init(struct thread *t) {
+    if (!metrics_thread_init(t) || !log_thread_init(t)) {
+        log_event(LEVEL_ERROR, "start", "no memory for thread %u", t->index);
+        return false;
+    }
+    t->sink[0] = metrics_record;
+    t->sink[1] = log_line;
+    publish_join(t);
+    return true;
+}
+
+void rooms_thread_finish(struct thread *t) {
+    publish_leave(t);
+    pools_finish(t);
+    service_thread_finish(t);
+    log_thread_finish(t);
+    metrics_thread_finish(t);
+}
+
+void rooms_attach(struct snapshot *s) {
+    service_attach(s);
+    metrics_attach(s);
+    if (!log_attach(s))
+        log_event(LEVEL_WARNING, "log", "more than %d log files; the others are not written",
+                  LOG_FILES_MAX);
+}

@@ -223,6 +223,34 @@ void exchange_interim(struct exchange *x, struct head *h) {
     exchange_wake(x);
 }
 
+/* ---- bytes that were lost ----------------------------------------------------------------------
+ */
+
+static bool half_lost_bytes(const struct half *h) {
+    const struct body *b = &h->source;
+    for (const struct stage *g = h->first;; g = g->next) {
+        for (const struct slice *s = b->head; s; s = s->next)
+            if (!s->p)
+                return true;
+        if (!g)
+            return false;
+        b = &g->out;
+    }
+}
+
+void exchanges_settled(struct loop *l) {
+    struct thread *t = (struct thread *)(void *)l;
+    if (likely(!l->pond.failed))
+        return;
+    l->pond.failed = false;
+    for (struct list *n = t->exchanges.next, *next; n != &t->exchanges; n = next) {
+        struct exchange *x = container_of(n, struct exchange, node);
+        next = n->next;
+        if (half_lost_bytes(&x->up_half) || half_lost_bytes(&x->down_half))
+            exchange_fail(x, FAULT_OUT_OF_MEMORY, "no memory to keep a body's bytes");
+    }
+}
+
 static void deadline_passed(struct timer *t) {
     struct exchange *x = container_of(t, struct exchange, deadline);
     exchange_fail(x, FAULT_REQUEST_TIMEOUT, NULL);

@@ -123,6 +123,10 @@ void exchange_interim(struct exchange *x, struct head *h);
  */
 void exchange_fail(struct exchange *x, enum fault why, const char *detail);
 
+/* Of every thread's loop, at the end of each drain: where there was no memory to settle a body's
+ * bytes, its exchange fails. */
+void exchanges_settled(struct loop *l);
+
 /* Filter commands. */
 void exchange_resume(struct exchange *x, enum verdict v);
 /* Makes the gateway's own answer for a fault the back: `return exchange_answer(x, FAULT_...)`. */

@@ -9,7 +9,10 @@ bool thread_init(struct thread *t, unsigned index) {
     struct str id = str_on(t->id_prefix, sizeof t->id_prefix);
     str_fmt(&id, "%016llx", (unsigned long long)seed);
     t->id_prefix[id.n] = 0;
-    return loop_init(&t->loop);
+    if (!loop_init(&t->loop))
+        return false;
+    t->loop.on_drained = exchanges_settled;
+    return true;
 }
 
 static void ref_drop(struct thread *t, struct snapshot_ref *r) {

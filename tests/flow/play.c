@@ -349,35 +349,35 @@ static void everybody_leaves(struct play *p) {
         leave(&p->actor[i], PLAY_ABORT_CLOSE);
         free(p->actor[i].out);
     }
-    p->abort_at = 0;
-    for (unsigned i = 0; i < RIG_ENDPOINTS_MAX; i++)
-        play_refuse(p, (int)i);
     p->actors = 0;
+    p->abort_at = 0;
+}
+
+/* Connections that nobody accepted in the play: closed, until no more come. */
+static void clear_services(struct play *p) {
+    int fd;
+    do {
+        play_quiet(p);
+        fd = -1;
+        for (int i = 0; fd < 0 && i < RIG_ENDPOINTS_MAX; i++)
+            fd = p->service[i] >= 0 ? actor_accept(p->service[i]) : -1;
+        if (fd >= 0)
+            actor_close(fd);
+    } while (fd >= 0);
 }
 
 /* Whatever had gone wrong before, a new client is served. */
 static void still_serves(struct play *p) {
-    p->lost = false;
-    bool tolerant = p->tolerant;
-    p->tolerant = false;
-    for (int i = 0; p->service[0] >= 0 && i < 20; i++) { /* those nobody accepted in the play */
-        int fd = actor_accept(p->service[0]);
-        if (fd < 0)
-            break;
-        actor_close(fd);
-    }
-    play_time(p, 100000); /* every pause, every kept connection is over */
-    if (p->service[0] >= 0) {
-        int c = play_client(p);
-        play_send(p, c, "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-        int s = play_accept(p, 0);
-        play_head(p, s, "GET /last HTTP/1.1");
-        play_send(p, s, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-        play_head(p, c, "HTTP/1.1 200 OK");
-        play_expect(p, c, "ok");
-        play_end(p, c);
-    }
-    p->tolerant = tolerant;
+    if (p->service[0] < 0)
+        return;
+    int c = play_client(p);
+    play_send(p, c, "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    int s = play_accept(p, 0);
+    play_head(p, s, "GET /last HTTP/1.1");
+    play_send(p, s, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    play_head(p, c, "HTTP/1.1 200 OK");
+    play_expect(p, c, "ok");
+    play_end(p, c);
 }
 
 static void clear_failures(void) {
@@ -386,7 +386,11 @@ static void clear_failures(void) {
 }
 
 void perform(struct performance *how, play_fn fn) {
+    static bool wrecked; /* a play broke off: its gateway still stands around */
     struct play p = {.tolerant = how->tolerant, .abort_how = how->abort_how};
+    if (wrecked)
+        fail_msg("not performed: a play before it failed");
+    wrecked = true;
     p.rig = rig_start(&how->rig);
     must(p.rig);
     for (int i = 0; i < RIG_ENDPOINTS_MAX; i++)
@@ -402,11 +406,18 @@ void perform(struct performance *how, play_fn fn) {
     how->dispatches = p.dispatches;
     how->failed = sim_failed();
     clear_failures();
-    if (p.tolerant)
+    bool disturbed = p.tolerant;
+    p.tolerant = p.lost = false;
+    everybody_leaves(&p);
+    clear_services(&p);
+    play_time(&p, 200000); /* every pause, every kept connection is over */
+    if (disturbed)
         still_serves(&p);
     everybody_leaves(&p);
-    p.tolerant = p.lost = false;
-    play_time(&p, 1000000);
+    clear_services(&p);
+    for (int i = 0; i < RIG_ENDPOINTS_MAX; i++)
+        play_refuse(&p, i);
+    play_time(&p, 200000);
     const char *wrong = rig_check_idle(p.rig);
     char text[256] = "";
     if (wrong)
@@ -419,6 +430,7 @@ void perform(struct performance *how, play_fn fn) {
                  (unsigned long long)how->abort_at, how->abort_how ? "closed" : "reset",
                  (unsigned long long)how->fail_call, (unsigned long long)how->fail_alloc,
                  (unsigned long long)how->rig.sim.seed);
+    wrecked = false;
 }
 
 static unsigned aborts(const struct rig_conf *rig, play_fn fn, uint64_t dispatches) {

@@ -49,7 +49,8 @@ static void keep(struct diag_list *l, struct diag *d) {
     l->diag[l->count++] = d;
 }
 
-static char *format(struct arena *a, const char *fmt, va_list ap) {
+__attribute__((format(printf, 2, 0))) static char *format(struct arena *a, const char *fmt,
+                                                          va_list ap) {
     va_list again;
     va_copy(again, ap);
     int n = vsnprintf(NULL, 0, fmt, ap);

@@ -1,4 +1,5 @@
 #include "core/chain.h"
+#include "core/forward.h"
 #include "core/thread.h"
 
 static void respond_go(struct exchange *x, enum verdict v);
@@ -78,6 +79,19 @@ void chain_start(struct exchange *x) {
     request_go(x, NEXT);
 }
 
+/* What every final answer carries, once all filters have had their say. */
+static void sign(struct exchange *x) {
+    struct head *h = &x->resp;
+    const struct facts *f = &x->facts;
+    if (!hdr_has(h, HDR_DATE))
+        hdr_add(h, HDR_DATE, arena_span(&x->arena, thread_date(x->thread)));
+    hdr_add(h, HDR_VIA, SPAN("1.1 " FORWARD_PSEUDONYM));
+    if (hdr_has(h, HDR_X_REQUEST_ID))
+        hdr_remove(h, HDR_X_REQUEST_ID);
+    if (f->request_id_len)
+        hdr_add(h, HDR_X_REQUEST_ID, span_of(f->request_id, f->request_id_len));
+}
+
 static void drop_answer(struct exchange *x) {
     ops_cancel(&x->back_ops_list);
     half_reset(&x->down_half);
@@ -104,6 +118,7 @@ static void respond_go(struct exchange *x, enum verdict v) {
     case NEXT:
         break;
     }
+    sign(x);
     x->state = X_STREAM;
     exchange_wake(x);
 }

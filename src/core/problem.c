@@ -64,7 +64,6 @@ static void start_head(struct exchange *x, int status) {
     if (x->fault == FAULT_UPGRADE_REFUSED)
         hdr_add(&x->resp, HDR_SEC_WEBSOCKET_VERSION, SPAN("13"));
     hdr_add(&x->resp, HDR_CACHE_CONTROL, SPAN("no-store"));
-    hdr_add(&x->resp, HDR_X_REQUEST_ID, span_of(x->facts.request_id, x->facts.request_id_len));
 }
 
 /* The body may be NULL, {p, 0}: nothing to say. */

@@ -52,3 +52,12 @@ void thread_release(struct thread *t, struct snapshot_ref *r) {
     if (--r->refs == 0 && r != t->snap)
         ref_drop(t, r);
 }
+
+struct span thread_date(struct thread *t) {
+    if (t->loop.now >= t->date_until) {
+        int64_t wall = env.wall_ns();
+        http_date(wall / 1000000000, t->date);
+        t->date_until = t->loop.now + 1000000000u - (uint64_t)(wall % 1000000000);
+    }
+    return span_of(t->date, sizeof t->date);
+}

@@ -72,6 +72,8 @@ struct thread {
     bool draining;           /* shutting down: connections close after their answer */
     uint64_t request_seq;    /* part of request ids */
     struct h1_parser parser; /* for heads that come in one piece */
+    uint64_t date_until; /* ns on the loop\'s clock: date[] is right until then */
+    char date[29];       /* HTTP\'s spelling of now */
     char id_prefix[24];
 };
 
@@ -84,5 +86,7 @@ void thread_finish(struct thread *t);
 /* Makes `s` (one reference is taken over) the snapshot of this thread's new exchanges. In the
  * thread. */
 void thread_use_snapshot(struct thread *t, struct snapshot *s);
+/* The Date of an answer made now: 29 bytes, good until the next call. */
+struct span thread_date(struct thread *t);
 struct snapshot_ref *thread_hold(struct thread *t);
 void thread_release(struct thread *t, struct snapshot_ref *r);

@@ -71,14 +71,15 @@ static unsigned lines(void) {
 }
 
 static void the_nearest_comes_first(void **state) {
+    static const char wanted[] =
+        "info no_route: GET \"/api/product/1?\\u001b[2J\" at host \"shop.example\" matches no "
+        "route; "
+        "nearest: \"products\" (path is not \"/api/products/{id}\", shop.yaml:21) "
+        "request_id=0123456789abcdef-1\n";
     (void)state;
     nearest_record(&thread, &s.r);
     assert_int_equal(lines(), 1);
-    assert_non_null(strstr(told,
-                           "info no_route: GET \"/api/product/1?\\u001b[2J\" at host "
-                           "\"shop.example\" matches no route; nearest: \"products\" (path is "
-                           "not \"/api/products/{id}\", shop.yaml:21), \"orders\" (path"));
-    assert_non_null(strstr(told, "request_id=0123456789abcdef-1\n"));
+    assert_non_null(strstr(told, wanted));
 }
 
 static void seldom_enough(void **state) {

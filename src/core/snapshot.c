@@ -15,6 +15,8 @@ void snapshot_ref_atomic(struct snapshot *s) {
 void snapshot_unref_atomic(struct snapshot *s) {
     if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
         return;
+    if (s->detach)
+        s->detach(s);
     if (s->free_parts)
         s->free_parts(s);
     struct arena a = s->arena;

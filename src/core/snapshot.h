@@ -152,7 +152,8 @@ struct snapshot {
     uint32_t dns_server_count; /* 0: those of /etc/resolv.conf */
     uint32_t workers;          /* 0: one per allowed CPU */
     uint64_t shutdown_grace_ms;
-    void *parts; /* of conf: what is not arena memory (regexes) */
+    void *parts;                       /* of conf: what is not arena memory (regexes) */
+    void (*detach)(struct snapshot *); /* gives back what lasts (main/rooms.c); or NULL */
     void (*free_parts)(
         struct snapshot *); /* frees parts, set by conf; who sets another calls it too */
 };

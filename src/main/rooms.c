@@ -5,6 +5,7 @@
 #include "io/work.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
+#include "observe/nearest.h"
 #include "service/discovery.h"
 #include "service/service.h"
 
@@ -34,8 +35,11 @@ bool rooms_thread_init(struct thread *t) {
         log_event(LEVEL_ERROR, "start", "no memory for thread %u", t->index);
         return false;
     }
-    t->sink[0] = metrics_record;
-    t->sink[1] = log_line;
+    if (!t->control) { /* the admin listener's requests are in no route and in no log */
+        t->sink[0] = metrics_record;
+        t->sink[1] = log_line;
+        t->sink[2] = nearest_record;
+    }
     publish_join(t);
     return true;
 }
@@ -48,7 +52,14 @@ void rooms_thread_finish(struct thread *t) {
     metrics_thread_finish(t);
 }
 
+static void rooms_detach(struct snapshot *s) {
+    log_detach(s);
+    metrics_detach(s);
+    service_detach(s);
+}
+
 void rooms_attach(struct snapshot *s) {
+    s->detach = rooms_detach;
     service_attach(s);
     metrics_attach(s);
     if (!log_attach(s))

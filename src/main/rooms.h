@@ -15,5 +15,5 @@ void rooms_init(void);
 /* Before the thread runs. False: told. */
 must_use bool rooms_thread_init(struct thread *t);
 void rooms_thread_finish(struct thread *t);
-/* Ties a snapshot that is not yet published to what lasts. Control thread. */
+/* Ties a snapshot that is not yet published to what lasts, until it is freed. Control thread. */
 void rooms_attach(struct snapshot *s);

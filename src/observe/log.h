@@ -44,7 +44,7 @@ void log_reopen(void); /* rotation; may be called from a signal's handler in the
 /* Finds or makes the destinations of a snapshot's logs; before it is published. False: more than
  * LOG_FILES_MAX destinations; those beyond it do not log. */
 must_use bool log_attach(struct snapshot *s);
-void log_detach(struct snapshot *s); /* when it is freed, by free_parts */
+void log_detach(struct snapshot *s); /* when it is freed */
 
 /* The sink of a thread: thread->sink[i] = log_line. */
 void log_line(struct thread *t, const struct record *r);

@@ -29,7 +29,7 @@ void metrics_thread_finish(struct thread *t);
 
 /* Sets route->lasting and service->stats of a snapshot that is not yet published. */
 void metrics_attach(struct snapshot *s);
-void metrics_detach(struct snapshot *s); /* when it is freed, by free_parts */
+void metrics_detach(struct snapshot *s); /* when it is freed */
 
 /* The sink of a thread: thread->sink[i] = metrics_record. */
 void metrics_record(struct thread *t, const struct record *r);

@@ -1,5 +1,5 @@
 #include "conf/schema.h"
-#include "conf/text.h"
+#include "conf/draft.h"
 
 static bool name_char(char c) {
     return (c >= '0' && c <= '9') || c == '_' || (lower(c) >= 'a' && lower(c) <= 'z');
@@ -149,9 +149,9 @@ static bool one_number(struct span t) {
 }
 
 /* The literal parts escaped for JSON, the ${..} as they are. */
-static void json_string(struct text *out, struct span t) {
+static void json_string(struct draft *out, struct span t) {
     size_t from = 0, i = 0;
-    text_z(out, "\"");
+    draft_z(out, "\"");
     while (i < t.n) {
         size_t keep = 0;
         if (span_starts(span_from(t, i), SPAN("$${")))
@@ -162,34 +162,34 @@ static void json_string(struct text *out, struct span t) {
             i++;
             continue;
         }
-        text_json(out, span_cut(t, from, i - from));
-        text_add(out, span_cut(t, i, keep));
+        draft_json(out, span_cut(t, from, i - from));
+        draft_add(out, span_cut(t, i, keep));
         from = i = i + keep;
     }
-    text_json(out, span_from(t, from));
-    text_z(out, "\"");
+    draft_json(out, span_from(t, from));
+    draft_z(out, "\"");
 }
 
-static void json_key(struct text *out, struct span key) {
-    struct text t = {0};
-    text_quoted(&t, key);
+static void json_key(struct draft *out, struct span key) {
+    struct draft t = {0};
+    draft_quoted(&t, key);
     for (size_t i = 0; i < t.n; i++) { /* keys are never templates */
         if (t.p[i] == '$' && i + 1 < t.n && t.p[i + 1] == '{')
-            text_z(out, "$");
-        text_add(out, span_of(t.p + i, 1));
+            draft_z(out, "$");
+        draft_add(out, span_of(t.p + i, 1));
     }
-    text_finish(&t);
-    text_z(out, ":");
+    draft_finish(&t);
+    draft_z(out, ":");
 }
 
-static void json_scalar(const struct schema_fill *f, struct text *out, struct node *n,
+static void json_scalar(const struct schema_fill *f, struct draft *out, struct node *n,
                         unsigned scopes) {
     const char *plain = plain_value(n);
     struct span t = node_template(n);
     if (plain)
-        text_z(out, plain);
+        draft_z(out, plain);
     else if ((!n->quoted && json_number(t)) || one_number(t))
-        text_add(out, t);
+        draft_add(out, t);
     else {
         /* Alone first: its carets are right. */
         if (!n->bad && !compile(f, n, arena_span(f->arena, t), PLACE_JSON, scopes))
@@ -203,12 +203,12 @@ struct open {
     uint32_t next;
 };
 
-static void json_next(const struct schema_fill *f, struct text *out, struct open *top,
+static void json_next(const struct schema_fill *f, struct draft *out, struct open *top,
                       struct node **go, unsigned scopes) {
     struct node *n = top->node, *child;
     uint32_t i = top->next++;
     if (i)
-        text_z(out, ",");
+        draft_z(out, ",");
     if (n->kind == NODE_MAP) {
         json_key(out, n->pair[i].key->text);
         child = n->pair[i].value;
@@ -219,7 +219,7 @@ static void json_next(const struct schema_fill *f, struct text *out, struct open
         json_scalar(f, out, child, scopes);
         return;
     }
-    text_z(out, child->kind == NODE_MAP ? "{" : "[");
+    draft_z(out, child->kind == NODE_MAP ? "{" : "[");
     *go = child;
 }
 
@@ -227,18 +227,18 @@ const struct template *schema_json(const struct schema_fill *f, struct node *roo
                                    unsigned scopes) {
     struct open stack[YAML_DEPTH + 2];
     unsigned depth = 0;
-    struct text out = {0};
+    struct draft out = {0};
     if (root->kind == NODE_SCALAR) {
         json_scalar(f, &out, root, scopes);
     } else {
-        text_z(&out, root->kind == NODE_MAP ? "{" : "[");
+        draft_z(&out, root->kind == NODE_MAP ? "{" : "[");
         stack[depth++] = (struct open){root, 0};
     }
     while (depth) {
         struct open *top = &stack[depth - 1];
         struct node *go = NULL;
         if (top->next == top->node->count) {
-            text_z(&out, top->node->kind == NODE_MAP ? "}" : "]");
+            draft_z(&out, top->node->kind == NODE_MAP ? "}" : "]");
             depth--;
             continue;
         }
@@ -246,7 +246,7 @@ const struct template *schema_json(const struct schema_fill *f, struct node *roo
         if (go && depth < array_len(stack))
             stack[depth++] = (struct open){go, 0};
     }
-    struct span source = arena_span(f->arena, text_span(&out));
-    text_finish(&out);
+    struct span source = arena_span(f->arena, draft_span(&out));
+    draft_finish(&out);
     return compile(f, root, source, PLACE_JSON, scopes);
 }

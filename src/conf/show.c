@@ -1,5 +1,5 @@
 #include "conf/show.h"
-#include "conf/text.h"
+#include "conf/draft.h"
 
 enum { SHOWN_MAX = 2000 };
 
@@ -15,16 +15,16 @@ static bool plain(struct span s) {
     return s.n > 0 && s.p[s.n - 1] != ':';
 }
 
-static void scalar(struct text *t, const struct node *n) {
+static void scalar(struct draft *t, const struct node *n) {
     struct span s = node_plain(n);
     if (node_secret(n))
-        text_z(t, "\"***\"");
+        draft_z(t, "\"***\"");
     else if (node_null(n))
-        text_z(t, "null");
+        draft_z(t, "null");
     else if (plain(s))
-        text_add(t, s);
+        draft_add(t, s);
     else
-        text_quoted(t, s);
+        draft_quoted(t, s);
 }
 
 struct open {
@@ -40,18 +40,18 @@ static bool secret(const struct schema_type *t) {
 struct span show_flow(struct arena *a, const struct node *root, const struct schema_field *field) {
     struct open stack[YAML_DEPTH + 2];
     unsigned depth = 0;
-    struct text t = {0};
+    struct draft t = {0};
     const struct node *n = root;
     const struct schema_type *type = field ? schema_type_of(field) : NULL;
     while (n || depth) {
         if (n) {
             type = type ? schema_choose(type, n) : NULL;
             if (n->kind == NODE_SCALAR && secret(type))
-                text_z(&t, "\"***\"");
+                draft_z(&t, "\"***\"");
             else if (n->kind == NODE_SCALAR)
                 scalar(&t, n);
             else
-                text_z(&t, n->kind == NODE_MAP ? "{" : "[");
+                draft_z(&t, n->kind == NODE_MAP ? "{" : "[");
             if (n->kind != NODE_SCALAR && depth < array_len(stack))
                 stack[depth++] = (struct open){n, 0, type};
             n = NULL;
@@ -60,12 +60,12 @@ struct span show_flow(struct arena *a, const struct node *root, const struct sch
         }
         struct open *top = &stack[depth - 1];
         if (top->next == top->node->count || t.n > SHOWN_MAX) {
-            text_z(&t, top->node->kind == NODE_MAP ? "}" : "]");
+            draft_z(&t, top->node->kind == NODE_MAP ? "}" : "]");
             depth--;
             continue;
         }
         uint32_t i = top->next++;
-        text_z(&t, i ? ", " : "");
+        draft_z(&t, i ? ", " : "");
         if (top->node->kind == NODE_LIST) {
             n = top->node->item[i];
             type = top->type ? top->type->of : NULL;
@@ -73,7 +73,7 @@ struct span show_flow(struct arena *a, const struct node *root, const struct sch
         }
         const struct pair *p = &top->node->pair[i];
         scalar(&t, p->key);
-        text_z(&t, ": ");
+        draft_z(&t, ": ");
         n = p->value;
         const struct schema_field *f = top->type && top->type->kind == SCHEMA_OBJECT
                                            ? schema_field_of(top->type, p->key->text)
@@ -82,7 +82,7 @@ struct span show_flow(struct arena *a, const struct node *root, const struct sch
                : top->type && top->type->kind == SCHEMA_MAP ? top->type->of
                                                             : NULL;
     }
-    struct span s = arena_span(a, text_span(&t));
-    text_finish(&t);
+    struct span s = arena_span(a, draft_span(&t));
+    draft_finish(&t);
     return s;
 }

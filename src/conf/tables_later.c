@@ -123,7 +123,7 @@ LATER_OBJECT(mirror, "mirror", mirror, 0, .short_scalar = "service");
 
 /* csrf, security_headers, fault, validate, idempotency, trace: their fields are settled with them.
  */
-static const struct schema_object switch_object = {.name = "policy", .doc = "Not available yet."};
+static const struct schema_object switch_object = {.name = "switch", .doc = "Not available yet."};
 static const struct schema_type switch_map =
     OBJECT_TYPE(switch_object, TYPE_OR_OFF | TYPE_OR_ON | TYPE_POLICY);
 static const struct schema_type *const switch_choice[] = {&type_bool, &switch_map, &type_any, NULL};

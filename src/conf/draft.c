@@ -1,14 +1,14 @@
-#include "conf/text.h"
+#include "conf/draft.h"
 #include "base/env.h"
 #include <stdarg.h>
 #include <stdio.h>
 
-void text_finish(struct text *t) {
+void draft_finish(struct draft *t) {
     mem_free(t->p);
-    *t = (struct text){0};
+    *t = (struct draft){0};
 }
 
-static char *room(struct text *t, size_t n) {
+static char *room(struct draft *t, size_t n) {
     if (n > t->cap - t->n) {
         size_t cap = t->cap ? t->cap : 256;
         while (cap - t->n < n)
@@ -19,18 +19,18 @@ static char *room(struct text *t, size_t n) {
     return t->p + t->n;
 }
 
-void text_add(struct text *t, struct span s) {
+void draft_add(struct draft *t, struct span s) {
     if (!s.n)
         return;
     memcpy(room(t, s.n), s.p, s.n);
     t->n += s.n;
 }
 
-void text_z(struct text *t, const char *z) {
-    text_add(t, span_z(z));
+void draft_z(struct draft *t, const char *z) {
+    draft_add(t, span_z(z));
 }
 
-void text_fmt(struct text *t, const char *fmt, ...) {
+void draft_fmt(struct draft *t, const char *fmt, ...) {
     va_list ap, again;
     va_start(ap, fmt);
     va_copy(again, ap);
@@ -42,15 +42,15 @@ void text_fmt(struct text *t, const char *fmt, ...) {
     t->n += (size_t)n;
 }
 
-void text_json(struct text *t, struct span s) {
+void draft_json(struct draft *t, struct span s) {
     size_t max = s.n * 6 + 1;
     struct str b = str_on(room(t, max), max);
     str_json(&b, s);
     t->n += b.n;
 }
 
-void text_quoted(struct text *t, struct span s) {
-    text_z(t, "\"");
-    text_json(t, s);
-    text_z(t, "\"");
+void draft_quoted(struct draft *t, struct span s) {
+    draft_z(t, "\"");
+    draft_json(t, s);
+    draft_z(t, "\"");
 }

@@ -61,9 +61,12 @@ static inline size_t body_room(const struct body *b) {
 }
 /* How much to read from a socket: all the room, once half of the limit is free; small pieces cost
  * as many system calls as large ones. */
-static inline size_t body_read_size(const struct body *b) {
+static inline size_t body_read_size(struct body *b) {
     size_t room = body_room(b);
-    return room >= b->limit / 2 ? room : 0;
+    if (room && room >= b->limit / 2)
+        return room;
+    b->full = true; /* the limit may have shrunk since the last push: who stops here is told */
+    return 0;
 }
 void body_push(struct body *b, struct slice *s); /* takes; an empty slice is dropped */
 /* A slice of bytes that ride on the scratch. False: no memory (the caller faults the exchange). */

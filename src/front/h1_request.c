@@ -100,7 +100,7 @@ static bool feed(struct h1_conn *c, struct span in, size_t *used) {
 void h1_start(struct h1_conn *c) {
     struct exchange *x = c->x;
     c->work->held = false;
-    if (c->work->request_done)
+    if (c->work->request_done && !x->up_half.source.trailers) /* trailers need chunks */
         x->up_half.length = (int64_t)x->up_half.source.in;
     exchange_start(x);
 }
@@ -235,7 +235,7 @@ static void read_head(struct h1_conn *c) {
 /* ---- the request body ---- */
 
 static size_t body_may(const struct h1_conn *c) {
-    const struct body *b = &c->x->up_half.source;
+    struct body *b = &c->x->up_half.source;
     if (c->work->held)
         return BODY_LIMIT;
     return body_read_size(b);

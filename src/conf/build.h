@@ -113,8 +113,8 @@ const struct template *answer_body(struct build *b, struct node *body, const str
                                    unsigned scopes, struct span *content_type);
 const struct errors_conf *errors_build(struct build *b, struct node *errors,
                                        const struct fact_captures *captures);
-const struct rewrite_conf *rewrite_build(struct build *b, struct node *n,
-                                         const struct fact_captures *captures);
+struct rewrite_conf *rewrite_build(struct build *b, struct node *n,
+                                   const struct fact_captures *captures);
 
 void build_routes(struct build *b);
 /* What is legal and probably wrong. */

@@ -198,6 +198,18 @@ static void check_mode(struct leaf *l, const struct schema_field *f, const struc
     }
 }
 
+/* The loader fills its record, its room judges it. */
+static void rewrite_policy(struct leaf *l, const struct policy *policy, struct node *n) {
+    struct build *b = l->b;
+    struct rewrite_conf *conf = rewrite_build(b, n, l->captures);
+    const char *wrong = conf && !n->bad && policy->finish ? policy->finish(b->arena, conf) : NULL;
+    struct node *at = node_get(n, "path");
+    if (wrong)
+        diag_add(b->diags, DIAG_E0503, at ? at->at : n->at, "%s", wrong);
+    if (conf)
+        add_filter(l, policy->ops, conf, n);
+}
+
 static void one_policy(struct leaf *l, const struct schema_field *f, struct pair p) {
     const struct policy *policy = schema_policy(span_z(f->key));
     struct span key = span_z(f->key);
@@ -213,10 +225,8 @@ static void one_policy(struct leaf *l, const struct schema_field *f, struct pair
         l->r->log = log->off || !policy ? (const void *)log : brought(l, policy, f, p.value);
     } else if (policy && policy->form) {
         add_filter(l, policy->ops, brought(l, policy, f, p.value), p.value);
-    } else if (span_eq(key, SPAN("rewrite"))) {
-        const struct rewrite_conf *conf = rewrite_build(l->b, p.value, l->captures);
-        if (conf && policy)
-            add_filter(l, policy->ops, conf, p.value);
+    } else if (span_eq(key, SPAN("rewrite")) && policy) {
+        rewrite_policy(l, policy, p.value);
     }
 }
 

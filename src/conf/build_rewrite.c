@@ -23,26 +23,14 @@ static bool prefix(struct build *b, struct node *n, struct span *out) {
     return true;
 }
 
-/* $1 in `with` must be a group of the expression. */
-static void check_groups(struct build *b, struct node *with, const struct regex *re) {
-    struct span t = node_plain(with);
-    for (size_t i = 0; i + 1 < t.n; i++) {
-        if (t.p[i] != '$' || t.p[i + 1] < '0' || t.p[i + 1] > '9')
-            continue;
-        unsigned group = (unsigned)(t.p[i + 1] - '0');
-        if (group > regex_groups(re))
-            diag_add(b->diags, DIAG_E0503, node_inside(b->diags, with, i, 2),
-                     "the regular expression has no group %u", group);
-    }
-}
-
 static void with_regex(struct build *b, struct node *n, struct rewrite_conf *c,
                        const struct fact_captures *captures) {
     struct node *re = node_get(n, "regex"), *with = node_get(n, "with");
     struct schema_fill f = build_fill(b, captures);
     if (!there(re) || !there(with)) {
         struct node *at = there(re) ? re : with;
-        if (at && at->bad)
+        n->bad = true;
+        if ((re && re->bad) || (with && with->bad))
             return;
         struct diag *d = diag_add(b->diags, DIAG_E0503, at ? at->at : n->at, "`%s` without `%s`",
                                   there(re) ? "regex" : "with", there(re) ? "with" : "regex");
@@ -50,10 +38,8 @@ static void with_regex(struct build *b, struct node *n, struct rewrite_conf *c,
         return;
     }
     c->regex = build_regex(b, re, node_plain(re), 0);
-    c->with_text = build_text(b, with);
     c->with = schema_template(&f, with, PLACE_PATH, SCOPE_REQUEST);
-    if (c->regex)
-        check_groups(b, with, c->regex);
+    n->bad |= !c->regex || !c->with;
 }
 
 static unsigned ways(struct node *n) {
@@ -63,8 +49,8 @@ static unsigned ways(struct node *n) {
     return (unsigned)path + (unsigned)prefix_ + (unsigned)regex_;
 }
 
-const struct rewrite_conf *rewrite_build(struct build *b, struct node *n,
-                                         const struct fact_captures *captures) {
+struct rewrite_conf *rewrite_build(struct build *b, struct node *n,
+                                   const struct fact_captures *captures) {
     struct rewrite_conf *c = arena_zero(b->arena, sizeof *c);
     struct schema_fill f = build_fill(b, captures);
     if (n->kind != NODE_MAP)
@@ -85,8 +71,6 @@ const struct rewrite_conf *rewrite_build(struct build *b, struct node *n,
     if (there(node_get(n, "regex")) || there(node_get(n, "with")))
         with_regex(b, n, c, captures);
     schema_fill(&f, &schema_rewrite_type, n, c);
-    struct span t = there(path) && path->kind == NODE_SCALAR ? node_plain(path) : SPAN_NONE;
-    if (t.n && t.p[0] != '/' && !span_starts(t, SPAN("${")))
-        diag_add(b->diags, DIAG_E0503, path->at, "a new path begins with /");
+    n->bad |= (path && path->bad) || (strip && strip->bad) || (add && add->bad);
     return c;
 }

@@ -216,6 +216,12 @@ static void check_map(struct checker *c, const struct todo *t) {
 
 static void check_list(struct checker *c, const struct todo *t) {
     struct node *n = schema_long(c->arena, c->diags, t->type, t->node);
+    if (n->kind == NODE_MAP && (t->type->flags & TYPE_MAP_LATER)) {
+        diag_add(c->diags, DIAG_E0901, n->at,
+                 "a map here is not available yet, only a list of names");
+        n->bad = true;
+        return;
+    }
     if (n->kind != NODE_LIST) {
         wrong_shape(c, t);
         return;

@@ -1,4 +1,6 @@
+#include "conf/files.h"
 #include "conf/schema.h"
+#include "conf/types.h"
 #include "conf/units.h"
 
 struct reading {
@@ -63,6 +65,8 @@ static bool in_range(const struct reading *r, uint64_t v, enum diag_code code, p
     put(&s, most(r));
     struct span text = shown(r);
     r->node->bad = true;
+    if (r->type == &type_http_status)
+        code = DIAG_E0213;
     diag_add(r->diags, code, r->node->at, "\"%.*s\" is out of range: %.*s", SPAN_ARG(text),
              SPAN_ARG(str_span(&s)));
     return false;
@@ -148,7 +152,13 @@ static bool integer(const struct reading *r) {
     uint64_t v;
     if (parse_dec(r->text, UINT64_MAX, &v))
         return in_range(r, v, DIAG_E0206, str_u64);
-    struct diag *d = wrong(r, DIAG_E0206, "a whole number");
+    if (memmem(r->text.p, r->text.n, "${", 2)) {
+        r->node->bad = true;
+        diag_add(r->diags, DIAG_E0901, r->node->at, "a computed number is not available here yet");
+        return false;
+    }
+    struct diag *d =
+        wrong(r, r->type == &type_http_status ? DIAG_E0213 : DIAG_E0206, "a whole number");
     if (r->text.n && r->text.p[0] == '-')
         diag_help(r->diags, d, "it cannot be negative");
     return false;
@@ -230,8 +240,13 @@ static bool text(const struct reading *r) {
         r->node->bad = true;
         return false;
     }
-    if (r->out)
-        *(struct span *)r->out = arena_span(r->arena, r->text);
+    if (!r->out)
+        return true;
+    struct span *out = r->out;
+    if (r->type->kind == SCHEMA_FILE)
+        *out = span_z(files_beside(r->arena, r->diags, r->node->at.file, r->text));
+    else
+        *out = arena_span(r->arena, r->text);
     return true;
 }
 

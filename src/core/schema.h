@@ -62,12 +62,13 @@ enum schema_flag {
 };
 
 enum type_flag {
-    TYPE_ONE_OR_MANY = 1, /* a list: a single element may stand for a list of one */
-    TYPE_OR_OFF = 2,      /* an object: `false` turns it off */
-    TYPE_OR_ON = 4,       /* an object: `true` is {} */
-    TYPE_POLICY = 8,      /* an object: takes when, inherit; with FIELD_REFUSES mode */
-    TYPE_NAMED_LIST = 16, /* a map: a list of objects with `name` may stand for it */
-    TYPE_IDENTIFIERS = 32 /* a map: keys are [a-z_][a-z0-9_]* */
+    TYPE_ONE_OR_MANY = 1,  /* a list: a single element may stand for a list of one */
+    TYPE_OR_OFF = 2,       /* an object: `false` turns it off */
+    TYPE_OR_ON = 4,        /* an object: `true` is {} */
+    TYPE_POLICY = 8,       /* an object: takes when, inherit; with FIELD_REFUSES mode */
+    TYPE_NAMED_LIST = 16,  /* a map: a list of objects with `name` may stand for it */
+    TYPE_IDENTIFIERS = 32, /* a map: keys are [a-z_][a-z0-9_]* */
+    TYPE_MAP_LATER = 64    /* a list: that a map may stand for it is not available yet */
 };
 
 struct schema_word {

@@ -17,8 +17,12 @@ static const struct schema_type format = {.kind = SCHEMA_ENUM, .words = formats}
 static const struct schema_type stream = {.kind = SCHEMA_ENUM, .words = streams};
 static const struct schema_type field = {
     .kind = SCHEMA_ENUM, .what = "a field of the access log", .words = names};
-static const struct schema_type field_list = {
-    .kind = SCHEMA_LIST, .min = 1, .max = LOG_FIELD_COUNT, .of = &field, .size = sizeof(int)};
+static const struct schema_type field_list = {.kind = SCHEMA_LIST,
+                                              .min = 1,
+                                              .max = LOG_FIELD_COUNT,
+                                              .flags = TYPE_MAP_LATER,
+                                              .of = &field,
+                                              .size = sizeof(int)};
 
 static const struct schema_field fields[] = {
     {.key = "file",

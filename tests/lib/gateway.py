@@ -153,8 +153,9 @@ class Gateway:
     def get(self, path, *headers, port=None):
         """One GET on a connection of its own."""
         lines = ''.join(h + '\r\n' for h in headers)
+        host = 'localhost' if port == self.admin_port else 'gw.test'
         with self.client(port) as c:
-            return c.request(f'GET {path} HTTP/1.1\r\nHost: gw.test\r\n{lines}\r\n'.encode())
+            return c.request(f'GET {path} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n'.encode())
 
     def metrics(self):
         """The metrics page as {'name{labels}': value}."""

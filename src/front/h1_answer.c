@@ -1,14 +1,34 @@
 /* From an answer to bytes: what the core tells its front. */
 #include "front/h1_conn.h"
 
+/* In each send_stall_timeout at least so many bytes; a whole answer in so long. */
+enum { SEND_LEAST = 1024, WHOLE_ANSWER_MS = 5 * 60 * 1000 };
+
+/* What is to go out before the final head stands behind what of that has not left yet. */
+static bool behind_pending(struct h1_conn *c, struct span *text) {
+    struct span before = c->work->w.lit;
+    if (!before.n)
+        return text->p != NULL;
+    char *both = text->p ? arena_try(&c->x->arena, before.n + text->n) : NULL;
+    if (!both)
+        return false;
+    memcpy(both, before.p, before.n);
+    memcpy(both + before.n, text->p, text->n);
+    *text = span_of(both, before.n + text->n);
+    return true;
+}
+
+static void say(struct h1_conn *c, struct span text) {
+    if (behind_pending(c, &text))
+        h1_writer_interim(&c->work->w, text);
+    if (!c->work->blocked)
+        loop_output(&conn_thread(c)->loop, &c->output);
+}
+
 static void interim(struct h1_conn *c, struct exchange *x) {
     struct h1_print how = {.framing = FRAMING_NONE, .no_length = true};
-    if (x->facts.http_minor < 11 || c->work->w.lit.n)
-        return;
-    struct span text = h1_print_response(x->interim, &x->arena, &how);
-    if (text.p)
-        h1_writer_interim(&c->work->w, text);
-    loop_output(&conn_thread(c)->loop, &c->output);
+    if (x->facts.http_minor >= 11 && !c->work->w.lit.n)
+        say(c, h1_print_response(x->interim, &x->arena, &how));
 }
 
 static bool bodiless(const struct exchange *x) {
@@ -50,16 +70,9 @@ static void front_head(struct exchange *x) {
     how.close = !c->keep;
     how.http10 = c->keep && x->facts.http_minor < 11;
     struct span text = h1_print_response(&x->resp, &x->arena, &how);
-    if (!text.p) {
+    if (!behind_pending(c, &text)) {
         conn_abort(c, FAULT_OUT_OF_MEMORY);
         return;
-    }
-    struct span before = w->w.lit; /* an interim head or 100 that is not out yet */
-    if (before.n) {
-        char *both = arena_alloc(&x->arena, before.n + text.n);
-        memcpy(both, before.p, before.n);
-        memcpy(both + before.n, text.p, text.n);
-        text = span_of(both, before.n + text.n);
     }
     h1_writer_start(&w->w, text, framing, how.length, x->down_half.sink);
     w->head_written = true;
@@ -83,14 +96,12 @@ static void front_room(struct exchange *x) {
         return;
     if (w->expect && !x->head_told && x->facts.http_minor >= 11) {
         w->expect = false;
-        if (x->up_half.source.in == 0) {
-            w->w.lit = SPAN("HTTP/1.1 100 Continue\r\n\r\n");
-            loop_output(&conn_thread(c)->loop, &c->output);
-        }
+        if (x->up_half.source.in == 0)
+            say(c, SPAN("HTTP/1.1 100 Continue\r\n\r\n"));
     }
+    /* Since the last byte there was no room for more: that is not the client's time. */
+    w->body_since += conn_now(c) - w->body_last;
     w->body_last = conn_now(c);
-    if (w->body_bytes == 0)
-        w->body_since = conn_now(c);
     conn_arm(c, conn_limits(c)->body_idle_timeout_ms);
     if (c->stream.readable)
         h1_read(c);
@@ -124,6 +135,29 @@ static void answer_left(struct h1_conn *c) {
         loop_unfinished(&conn_thread(c)->loop, &c->reader);
 }
 
+/* A finished answer occupies memory until it has left, so it has an absolute time too. */
+static bool overdue(struct h1_conn *c) {
+    struct h1_work *w = c->work;
+    if (!w->whole_since || !c->x->down_half.source.ended)
+        w->whole_since = conn_now(c);
+    return conn_limits(c)->send_stall_timeout_ms &&
+           conn_passed_ms(c, w->whole_since) >= WHOLE_ANSWER_MS;
+}
+
+bool h1_stalled(struct h1_conn *c) {
+    struct h1_work *w = c->work;
+    uint64_t ms = conn_limits(c)->send_stall_timeout_ms;
+    if (overdue(c))
+        return true;
+    if (!ms || conn_passed_ms(c, w->blocked_since) < ms)
+        return false;
+    if (c->x->bytes_out - w->blocked_bytes < SEND_LEAST)
+        return true;
+    w->blocked_since = conn_now(c);
+    w->blocked_bytes = c->x->bytes_out;
+    return false;
+}
+
 static void blocked(struct h1_conn *c) {
     struct h1_work *w = c->work;
     w->blocked = true;
@@ -132,6 +166,8 @@ static void blocked(struct h1_conn *c) {
     w->blocked_since = conn_now(c);
     w->blocked_bytes = c->x->bytes_out;
     conn_arm(c, conn_limits(c)->send_stall_timeout_ms);
+    if (overdue(c))
+        conn_abort(c, FAULT_SEND_STALLED);
 }
 
 void h1_flush(struct output *o) {

@@ -32,6 +32,7 @@ struct h1_work {
     bool blocked;                               /* the socket takes no more for now */
     uint64_t body_since, body_bytes, body_last; /* ns, bytes: of the body as it comes */
     uint64_t blocked_since, blocked_bytes;
+    uint64_t whole_since; /* blocked, and all of the answer is here */
 };
 
 struct h1_conn {
@@ -62,6 +63,9 @@ static inline struct thread *conn_thread(const struct h1_conn *c) {
 static inline uint64_t conn_now(const struct h1_conn *c) {
     return conn_thread(c)->loop.now;
 }
+static inline uint64_t conn_passed_ms(const struct h1_conn *c, uint64_t since) {
+    return (conn_now(c) - since) / 1000000;
+}
 static inline const struct limits_conf *conn_limits(const struct h1_conn *c) {
     return &conn_thread(c)->snap->snapshot->limits;
 }
@@ -83,8 +87,10 @@ void conn_linger_read(struct h1_conn *c);
 void h1_read(struct h1_conn *c); /* whatever its state wants from the socket */
 /* A request that cannot become one: answered with `why` (FAULT_NONE: what the parser found). */
 void h1_refuse(struct h1_conn *c, const struct h1_parser *p, const char *bytes, enum fault why);
-void h1_start(struct h1_conn *c); /* a held request */
+void h1_start(struct h1_conn *c);  /* a held request */
+void body_late(struct h1_conn *c); /* the body comes too slowly: 408 */
 
 /* h1_answer.c */
 extern const struct front_ops h1_front;
 void h1_flush(struct output *o);
+bool h1_stalled(struct h1_conn *c); /* blocked: the client takes too little */

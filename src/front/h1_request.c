@@ -116,6 +116,8 @@ static void start_or_hold(struct h1_conn *c) {
     }
     w->held = true;
     conn_arm(c, HOLD_MS);
+    if (c->stream.readable)
+        loop_unfinished(&conn_thread(c)->loop, &c->reader);
 }
 
 static void got_head(struct h1_conn *c, const struct h1_parser *p, const char *bytes, size_t n) {
@@ -139,7 +141,7 @@ static void got_head(struct h1_conn *c, const struct h1_parser *p, const char *b
                         : w->m.framing == FRAMING_CHUNKED ? -1
                                                           : 0;
     h1_reader_start(&w->r, &w->m, true, &l->h1_trailers);
-    w->body_since = conn_now(c);
+    w->body_since = w->body_last = conn_now(c);
     struct span rest = span_of(bytes + p->length, n - p->length);
     size_t used = 0;
     bool empty =
@@ -199,6 +201,8 @@ static void head_incomplete(struct h1_conn *c, struct span all, struct h1_parser
     }
     if (!keep_bytes(c, all.p, all.n, p))
         conn_reset(c);
+    else if (c->stream.readable) /* its edge came before, and another may not come */
+        loop_unfinished(&conn_thread(c)->loop, &c->reader);
 }
 
 static void read_head(struct h1_conn *c) {
@@ -248,6 +252,14 @@ static bool too_slow(const struct h1_conn *c) {
     return rate && ns > 10000000000ull && c->work->body_bytes < rate * (ns / 1000000000ull);
 }
 
+void body_late(struct h1_conn *c) {
+    c->work->held = false;
+    if (c->x->state == X_NEW)
+        exchange_refuse(c->x, FAULT_BODY_TIMEOUT);
+    else
+        exchange_fail(c->x, FAULT_BODY_TIMEOUT, NULL);
+}
+
 static void read_body(struct h1_conn *c) {
     size_t share = READS_PER_TURN, room;
     struct loop *l = &conn_thread(c)->loop;
@@ -278,12 +290,12 @@ static void read_body(struct h1_conn *c) {
         c->x->bytes_in += used;
         if (used < got.n && !keep_bytes(c, got.p + used, got.n - used, NULL))
             c->keep = false;
-        if (c->work->held) {
-            start_or_hold(c);
-        } else if (too_slow(c)) {
-            exchange_fail(c->x, FAULT_BODY_TIMEOUT, NULL);
+        if (!c->work->request_done && too_slow(c)) {
+            body_late(c);
             return;
         }
+        if (c->work->held)
+            start_or_hold(c);
     }
 }
 

@@ -119,10 +119,6 @@ static void ready(struct watch *w, uint32_t events) {
 
 /* ---- time ---- */
 
-static uint64_t passed_ms(const struct h1_conn *c, uint64_t since) {
-    return (conn_now(c) - since) / 1000000;
-}
-
 static void idle_timeout(struct h1_conn *c) {
     if (!c->in || c->in->fresh) {
         conn_close(c); /* nothing was asked, so nothing is answered */
@@ -130,6 +126,7 @@ static void idle_timeout(struct h1_conn *c) {
     }
     struct h1_in *in = c->in;
     c->in = NULL;
+    in->parser.fault = FAULT_HEADER_TIMEOUT; /* this head is not whole: nobody may read it as one */
     h1_refuse(c, &in->parser, in->bytes, FAULT_HEADER_TIMEOUT);
     mem_free(in);
 }
@@ -155,21 +152,14 @@ static void busy_timeout(struct h1_conn *c) {
         hold_over(c);
         return;
     }
-    if (w->blocked && l->send_stall_timeout_ms &&
-        passed_ms(c, w->blocked_since) >= l->send_stall_timeout_ms) {
-        if (c->x->bytes_out - w->blocked_bytes < 1024) {
-            conn_abort(c, FAULT_SEND_STALLED);
-            return;
-        }
-        w->blocked_since = conn_now(c);
-        w->blocked_bytes = c->x->bytes_out;
-    }
-    if (body_awaited(c) && l->body_idle_timeout_ms &&
-        passed_ms(c, w->body_last) >= l->body_idle_timeout_ms) {
-        exchange_fail(c->x, FAULT_BODY_TIMEOUT, NULL);
+    if (w->blocked && h1_stalled(c)) {
+        conn_abort(c, FAULT_SEND_STALLED);
         return;
     }
     conn_arm(c, w->blocked || body_awaited(c) ? 1000 : l->keepalive_timeout_ms);
+    if (body_awaited(c) && l->body_idle_timeout_ms &&
+        conn_passed_ms(c, w->body_last) >= l->body_idle_timeout_ms)
+        body_late(c);
 }
 
 static void timed_out(struct timer *t) {

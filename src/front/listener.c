@@ -130,8 +130,8 @@ static bool total_take(void) {
     return false;
 }
 
-/* Takes the places of a new connection; false: it was refused and closed. */
-static bool admit(struct listener *l, const unsigned char ip[16], bool *counted) {
+/* Takes the places of a new connection (ip NULL: in the total alone). False: it is refused. */
+static bool admit(struct listener *l, const unsigned char *ip, bool *counted) {
     struct thread *t = l->thread;
     *counted = false;
     if (l->reserve)
@@ -140,7 +140,7 @@ static bool admit(struct listener *l, const unsigned char ip[16], bool *counted)
         count_up(t, client_connections_refused_total);
         return false;
     }
-    if (address_take(ip, counted))
+    if (!ip || address_take(ip, counted))
         return true;
     atomic_fetch_sub(&total, 1);
     count_up(t, client_connections_refused_address);
@@ -149,9 +149,8 @@ static bool admit(struct listener *l, const unsigned char ip[16], bool *counted)
 
 static void accepted(struct listener *l, int fd, const struct address *peer) {
     unsigned char ip[16] = {0};
-    bool counted;
-    address_ip16(peer, ip);
-    if (!admit(l, ip, &counted)) {
+    bool counted, has_ip = address_ip16(peer, ip); /* who comes by a unix socket has none */
+    if (!admit(l, has_ip ? ip : NULL, &counted)) {
         env.close(fd);
         return;
     }

@@ -252,6 +252,9 @@ static uint64_t chunk_size(struct play *p, int who) {
     char line[32];
     size_t n = 0;
     uint64_t size = 0;
+    if (actor(p, who)->line_due)
+        play_expect(p, who, "\r\n");
+    actor(p, who)->line_due = false;
     while (!p->lost && (n < 2 || memcmp(line + n - 2, "\r\n", 2) != 0)) {
         n += hear(p, who, line + n, 1, "a chunk");
         if (n == sizeof line)
@@ -272,13 +275,29 @@ void play_chunked(struct play *p, int who, size_t n, const char *trailers) {
         if (size == 0)
             break;
         play_filled(p, who, (size_t)size);
-        play_expect(p, who, "\r\n");
+        actor(p, who)->line_due = true;
         n -= (size_t)size;
     }
     if (n)
         play_fail(p, "actor %d: the chunked body ends %zu bytes early", who, n);
     play_expect(p, who, trailers);
     play_expect(p, who, "\r\n");
+}
+
+void play_chunks(struct play *p, int who, const char *text) {
+    while (*text && !p->lost) {
+        char part[256];
+        uint64_t size = chunk_size(p, who);
+        if (size == 0 || size > strlen(text) || size >= sizeof part) {
+            play_fail(p, "actor %d: not the chunks of \"%s\"", who, text);
+            return;
+        }
+        memcpy(part, text, size);
+        part[size] = 0;
+        play_expect(p, who, part);
+        actor(p, who)->line_due = true;
+        text += size;
+    }
 }
 
 static void over(struct play *p, int who, enum io_result want) {

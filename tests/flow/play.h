@@ -24,6 +24,7 @@ struct play_actor {
     char *out; /* said, not yet gone */
     size_t out_len, out_cap;
     uint64_t filled_in, filled_out; /* bytes of the pattern, expected and said */
+    bool line_due;                  /* the end of the chunk's line has not been read yet */
 };
 
 struct play {
@@ -74,6 +75,8 @@ void play_head(struct play *p, int who, const char *pieces);
 void play_filled(struct play *p, int who, size_t n); /* n bytes of the pattern */
 /* A chunked body of n bytes of the pattern in all, its end and trailers (the lines, or ""). */
 void play_chunked(struct play *p, int who, size_t n, const char *trailers);
+/* A part of a chunked body, however it is cut into chunks. */
+void play_chunks(struct play *p, int who, const char *text);
 void play_end(struct play *p, int who);    /* the gateway ended the stream, cleanly */
 void play_broken(struct play *p, int who); /* the gateway reset it */
 void play_nothing(struct play *p,

@@ -1,4 +1,5 @@
 #include "conf/build.h"
+#include "conf/show.h"
 
 static bool host_char(char c) {
     c = lower(c);
@@ -121,6 +122,25 @@ static void host_of(struct build *b, struct service_conf *s, struct node *n) {
                  SPAN_ARG(t));
 }
 
+static const struct level own_level = {{"service", 7}}, defaults_level = {{"service_defaults", 16}};
+
+static void note_settings(struct build *b, struct service_conf *s, const struct node *n) {
+    if (n->kind != NODE_MAP)
+        return;
+    struct setting *all = arena_zero(b->arena, n->count * sizeof *all + 1);
+    for (uint32_t i = 0; i < n->count; i++) {
+        const struct pair *p = &n->pair[i];
+        const struct schema_field *f = schema_field_of(&schema_service_type, p->key->text);
+        if (!f || node_null(p->value))
+            continue;
+        all[s->setting_count++] = (struct setting){.name = span_z(f->key),
+                                                   .value = show_flow(b->arena, p->value, f),
+                                                   .origin = (p->from ? p->from : &own_level)->name,
+                                                   .where = build_where(b, p->value)};
+    }
+    s->settings = all;
+}
+
 static void build_one(struct build *b, struct service_conf *s, const struct pair *p,
                       struct node *defaults) {
     struct node *value = p->value;
@@ -128,12 +148,14 @@ static void build_one(struct build *b, struct service_conf *s, const struct pair
         value = node_new_map(b->tree, p->key, 0);
     struct node *own = schema_long(b->tree, b->diags, &schema_service_type, value), *n = own;
     if (defaults && own->kind == NODE_MAP)
-        n = merge(b->tree, b->diags, &schema_service_type, (struct pair){.value = defaults},
-                  (struct pair){.value = own});
+        n = merge(b->tree, b->diags, &schema_service_type,
+                  (struct pair){.value = defaults, .from = &defaults_level},
+                  (struct pair){.value = own, .from = &own_level});
     struct schema_fill f = build_fill(b, NULL);
     schema_shipped(b->arena, &schema_service, s);
     schema_fill(&f, &schema_service_type, n, s);
     host_of(b, s, node_get(n, "host"));
+    note_settings(b, s, n);
     struct node *list = node_get(own, "endpoints"), *found = node_get(own, "discover");
     if (list && !node_null(list) && !list->bad)
         endpoints(b, s, list);

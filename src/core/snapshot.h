@@ -78,6 +78,8 @@ struct service_conf {
     uint64_t queue_timeout_ms;
     void *lasting; /* service/endpoint.h: endpoints, counters; set before publishing */
     void *stats;   /* statistics by name (observe/metrics); set before publishing */
+    const struct setting *settings; /* what the file says of it and where, for explain */
+    uint32_t setting_count;
     struct where where;
 };
 

@@ -1,0 +1,185 @@
+#include "cli/explain.h"
+#include "core/canned.h"
+
+const char *explain_why(const struct miss *m) {
+    switch (m->kind) {
+    case MISS_HOST:
+        return "host";
+    case MISS_PATH:
+        return "path";
+    case MISS_LISTENER:
+        return "listener";
+    case MISS_METHOD:
+        return "method";
+    case MISS_HEADER:
+        return "header";
+    case MISS_QUERY:
+        return "query";
+    case MISS_COOKIE:
+        return "cookie";
+    case MISS_NONE:
+    case MISS_OUTRANKED:
+        break;
+    }
+    return "outranked";
+}
+
+static bool outranked(const struct miss *m) {
+    return m->kind == MISS_NONE || m->kind == MISS_OUTRANKED;
+}
+
+static void where(const struct where *w) {
+    if (w->file)
+        printf("%s:%u", w->file, w->line);
+    else
+        printf("shipped");
+}
+
+static void print_rejected(const struct explained *e) {
+    if (!e->rejected_count)
+        return;
+    printf("\nrejected routes, and the first condition that failed\n");
+    for (uint32_t i = 0; i < e->rejected_count; i++) {
+        const struct miss *m = &e->rejected[i];
+        printf("  %-28.*s ", SPAN_ARG(m->route->name));
+        if (outranked(m))
+            printf("matches too, but goes behind  ");
+        else
+            printf("%s: wants %.*s  ", explain_why(m), SPAN_ARG(m->wanted));
+        printf("(");
+        where(m->where.file ? &m->where : &m->route->where);
+        printf(")\n");
+    }
+    if (e->rejected_more)
+        printf("  and %u more\n", e->rejected_more);
+}
+
+static void print_captures(const struct explained *e) {
+    const struct route *r = e->found.route;
+    for (uint32_t i = 0; i < r->capture_count; i++)
+        printf("  path.%.*s = %.*s\n", SPAN_ARG(r->capture_name[i]), SPAN_ARG(e->found.capture[i]));
+}
+
+static const struct setting *setting_named(const struct route *r, const char *name) {
+    const struct setting *found = NULL;
+    for (uint32_t i = 0; i < r->setting_count; i++)
+        if (span_eq(r->settings[i].name, span_z(name)))
+            found = &r->settings[i];
+    return found;
+}
+
+static void print_setting(const struct setting *s) {
+    printf("  %-18.*s %-32.*s %.*s, ", SPAN_ARG(s->name), SPAN_ARG(s->value), SPAN_ARG(s->origin));
+    where(&s->where);
+    printf("\n");
+}
+
+static bool is_policy(const struct route *r, const struct setting *s) {
+    for (unsigned i = 0; i < r->plan.count; i++)
+        if (span_eq(span_z(r->plan.filter[i].ops->name), s->name))
+            return true;
+    return false;
+}
+
+static void print_policies(const struct explained *e) {
+    const struct route *r = e->found.route;
+    printf("\npolicies, in their order\n");
+    for (unsigned i = 0; i < r->plan.count; i++) {
+        const struct filter *f = &r->plan.filter[i];
+        const struct setting *s = setting_named(r, f->ops->name);
+        if (s)
+            print_setting(s);
+        if (f->observe)
+            printf("  %-18s observed only\n", "");
+    }
+    if (!r->plan.count)
+        printf("  none\n");
+    printf("\nsettings, and where they come from\n");
+    for (uint32_t i = 0; i < r->setting_count; i++)
+        if (!is_policy(r, &r->settings[i]))
+            print_setting(&r->settings[i]);
+}
+
+static void print_shipped(const struct explained *e) {
+    const struct route *r = e->found.route;
+    for (unsigned i = 0; i < explain_shipped_count; i++) {
+        const struct schema_field *f = explain_shipped(r, i);
+        if (f)
+            printf("  %-18s %-32s shipped\n", f->key, f->shipped ? f->shipped : "none");
+    }
+}
+
+static void print_service(const struct explained *e) {
+    const struct service_conf *s = e->target->service;
+    printf("\nservice %.*s (", SPAN_ARG(s->name));
+    where(&s->where);
+    printf(")\n");
+    for (uint32_t i = 0; i < s->setting_count; i++)
+        print_setting(&s->settings[i]);
+    for (unsigned i = 0; i < explain_service_shipped_count; i++) {
+        const struct schema_field *f = explain_service_shipped(s, i);
+        if (f)
+            printf("  %-18s %-32s shipped\n", f->key, f->shipped);
+    }
+}
+
+static void print_upstream(const struct cli *c, const struct explained *e) {
+    const struct forward_conf *conf = e->found.route->plan.back_conf;
+    print_service(e);
+    printf("\nrequest to %.*s", SPAN_ARG(e->target->service->name));
+    if (conf->target_count > 1)
+        printf(" (one of %u targets, weight %u of %u)", conf->target_count, e->target->weight,
+               conf->weight_sum);
+    printf("\n");
+    struct span rest = e->upstream;
+    while (rest.p && rest.n) {
+        struct span line = span_split(&rest, '\n');
+        if (line.n && line.p[line.n - 1] == '\r')
+            line.n--;
+        if (line.n)
+            printf("  %.*s\n", SPAN_ARG(line));
+    }
+    if (c->data)
+        printf("\n  %s\n", c->data);
+}
+
+static void print_fault(const struct explained *e) {
+    const struct fault_info *f = &fault_table[e->fault];
+    printf("\nanswer  %d %s: %s\n", f->status, f->code, f->text);
+}
+
+static void print_answer(const struct cli *c, const struct explained *e) {
+    if (e->fault)
+        print_fault(e);
+    else if (e->target)
+        print_upstream(c, e);
+    else if (e->location.n)
+        printf("\nanswer  %d, to %.*s\n", e->status, SPAN_ARG(e->location));
+    else
+        printf("\nanswer  %d%s%.*s\n%.*s%s", e->status, e->content_type.n ? ", " : "",
+               SPAN_ARG(e->content_type), SPAN_ARG(e->body), e->body.n ? "\n" : "");
+}
+
+void explain_text(struct cli *c, const struct explained *e) {
+    const struct head *h = &e->x->req;
+    printf("request   %s %.*s%.*s by listener %.*s\n", c->argument[0], SPAN_ARG(h->authority),
+           SPAN_ARG(e->url), SPAN_ARG(e->listener->name));
+    if (e->listener->redirect_https && !e->fault) {
+        printf("answer    308: this listener redirects everything to https\n");
+        return;
+    }
+    if (e->found.route) {
+        printf("route     %.*s (", SPAN_ARG(e->found.route->name));
+        where(&e->found.route->where);
+        printf(")\n");
+        print_captures(e);
+    } else {
+        printf("route     none\n");
+    }
+    print_rejected(e);
+    if (e->found.route) {
+        print_policies(e);
+        print_shipped(e);
+    }
+    print_answer(c, e);
+}

@@ -66,10 +66,12 @@ void log_detach(struct snapshot *s) {
         detach_one(s->route[i].log);
 }
 
+enum { LOG_LINE_USUAL = 4096 };
+
 struct log_local {
     struct ring ring;
     struct log_clock clock;
-    bool told; /* the writer has been woken since it was last seen behind */
+    bool behind; /* the last line was dropped */
 };
 
 bool log_thread_init(struct thread *t) {
@@ -130,15 +132,30 @@ static bool try_line(struct log_local *l, const struct log_conf *conf, const str
     return true;
 }
 
+static bool make_line(struct log_local *l, const struct log_conf *conf, const struct record *r) {
+    bool full = false;
+    if (((struct destination *)conf->lasting)->file >= LOG_FILES_MAX)
+        return false;
+    return try_line(l, conf, r, LOG_LINE_USUAL, &full) ||
+           (full && try_line(l, conf, r, LOG_LINE_MAX, &full));
+}
+
+static void dropped(struct thread *t, struct log_local *l) {
+    count_up(t, log_dropped);
+    if (!l->behind)
+        log_event(LEVEL_WARNING, "access_log_dropped",
+                  "the access log's writer is behind; worker %u drops lines", t->index);
+    l->behind = true;
+}
+
 void log_line(struct thread *t, const struct record *r) {
     struct log_local *l = t->local[LOCAL_LOG];
     const struct log_conf *conf = conf_of(r);
-    bool full = false;
     if (!conf || conf->off || !l || !conf->lasting)
         return;
-    if (((struct destination *)conf->lasting)->file >= LOG_FILES_MAX ||
-        (!try_line(l, conf, r, 4096, &full) &&
-         !(full && try_line(l, conf, r, LOG_LINE_MAX, &full))))
-        count_up(t, log_dropped);
+    if (likely(make_line(l, conf, r)))
+        l->behind = false;
+    else
+        dropped(t, l);
     log_writer_wake_if(&l->ring, LOG_PIECE);
 }

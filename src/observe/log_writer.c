@@ -135,7 +135,7 @@ static void failed(struct file *f, const char *what, int error) {
 }
 
 static void works(struct file *f) {
-    if (f->failing)
+    if (f->failing || f->lost)
         log_event(LEVEL_WARNING, "access_log_works",
                   "the access log works again lost=%llu file=\"%s\"", (unsigned long long)f->lost,
                   f->path);
@@ -150,7 +150,7 @@ static bool opened(struct file *f) {
     if (standard(f))
         f->fd = f->key[0] == LOG_KEY_STDERR ? 2 : 1;
     else
-        f->fd = env.open(f->path, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY, 0640);
+        f->fd = env.open(f->path, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_NONBLOCK, 0640);
     if (f->fd < 0)
         failed(f, "open", errno);
     return f->fd >= 0;
@@ -187,6 +187,9 @@ static bool put_out(struct file *f) {
 }
 
 static void drop(struct file *f, uint64_t lines) {
+    if (!f->failing && !f->lost)
+        log_event(LEVEL_WARNING, "access_log_behind",
+                  "who reads the access log is too slow; lines are lost file=\"%s\"", f->path);
     f->lost += lines;
     add(&writer.lost, lines);
 }

@@ -151,6 +151,24 @@ def a_log_that_cannot_be_opened():
 
 
 @test
+def a_reader_that_sleeps():
+    """THREATS.md K16: lines are lost and counted; requests and the end of the process do not wait."""
+    log = '{file: "@DIR@/pipe"}'
+    with Upstream() as up, Gateway(CONFIG % (log, up.address), wait=False) as gw:
+        pipe = os.path.join(gw.dir, 'pipe')
+        os.mkfifo(pipe)
+        gw.wait_ready()
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        with gw.client() as c:
+            for _ in range(6000):
+                equal(c.request(b'GET /here HTTP/1.1\r\nHost: gw.test\r\n\r\n').status, 200)
+        page = wait_until(lambda: (p := families(gw)) and sample(p, 'sluice_access_log_lost_total') and p, 'loss')
+        equal(sample(page, 'sluice_requests_total', route='here', **{'class': '2xx'}), 6000)
+        contains(gw.log(), 'access_log_behind')
+        # `reader` is still open and still sleeps when the gateway ends
+
+
+@test
 def nearest_misses_for_the_operator():
     with Upstream() as up, Gateway(CONFIG % (FILE, up.address)) as gw:
         equal(gw.get('/api/product/7').status, 404)

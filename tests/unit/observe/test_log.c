@@ -369,6 +369,31 @@ static void a_full_ring_drops_and_counts(void **state) {
     log_pass(true);
     assert_int_equal(paper_lines(), 1);
     assert_int_equal(dropped(), 10);
+    char *first = strstr(told, "access_log_dropped"); /* once */
+    assert_true(first && !strstr(first + 1, "access_log_dropped"));
+}
+
+/* A pipe whose reader sleeps: no failure, but what does not fit is lost, and told once. */
+static void a_slow_reader(void **state) {
+    struct log_counts before = log_counts();
+    (void)state;
+    fail_write = EAGAIN;
+    unsigned n = 0;
+    for (; n < 5000; n++) {
+        log_line(&thread, &s.r);
+        if (n % 500 == 0)
+            log_pass(true);
+    }
+    log_pass(true);
+    assert_int_equal(log_counts().failures, before.failures);
+    char *first = strstr(told, "access_log_behind");
+    assert_true(first && !strstr(first + 1, "access_log_behind"));
+    fail_write = 0;
+    log_pass(true); /* at once: there is no pause */
+    uint64_t lost = log_counts().lost - before.lost;
+    assert_true(lost > 0);
+    assert_int_equal(paper_lines() + lost + dropped(), n);
+    assert_non_null(strstr(told, "access_log_works"));
 }
 
 static void own_log_of_a_route(void **state) {
@@ -625,6 +650,7 @@ int main(void) {
         T(a_line_gets_to_its_file),
         T(big_pieces),
         T(a_full_ring_drops_and_counts),
+        T(a_slow_reader),
         T(own_log_of_a_route),
         T(no_log_no_line),
         T(a_full_disk),

@@ -4,6 +4,7 @@ Each makes the same request for the service: HTTP/1.1 keep-alive, X-Forwarded-Fo
 connections to the service kept. A Setup says what a scenario wants; a Proxy is one running process
 group. All that a proxy writes goes to its folder.
 """
+import http.client
 import os
 import re
 import resource
@@ -306,18 +307,19 @@ routes:
         self.write('sluice.yaml', text)
 
     def command(self):
-        return [self.binary, 'run', '-c', self.folder + '/sluice.yaml', '--no-supervisor']
+        return [self.binary, 'run', '-c', self.folder + '/sluice.yaml', '--no-supervisor',
+                '--reload-every', '1ms']
 
     def metric(self, name):
         """The sum of a metric over its labels, from the metrics page."""
-        with socket.create_connection(('127.0.0.1', self.admin), 5) as s:
-            s.sendall(b'GET /metrics HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n')
-            page = b''
-            while data := s.recv(65536):
-                page += data
-        rows = re.findall(rf'^{name}(?:\{{[^}}]*\}})? ([\d.eE+]+)\s*$', page.decode(), re.M)
+        connection = http.client.HTTPConnection('127.0.0.1', self.admin, timeout=10)
+        connection.request('GET', '/metrics')
+        answer = connection.getresponse()
+        page = answer.read().decode()
+        connection.close()
+        rows = re.findall(rf'^{name}(?:\{{[^}}]*\}})? ([\d.eE+]+)$', page, re.M)
         if not rows:
-            raise RuntimeError(f'no metric {name} on the admin page')
+            raise RuntimeError(f'no metric {name} on the admin page (status {answer.status})')
         return sum(float(v) for v in rows)
 
 

@@ -1,6 +1,9 @@
 /* Finding the route of a request. Nothing is allocated; see core/route_tree.h for the shape. */
 #include "core/route_tree.h"
 
+/* The build zeroes what a function declares; here that would be 2 KiB a request. */
+#define UNSET __attribute__((uninitialized))
+
 struct piece { /* a segment of the request */
     uint32_t from, len, base;
     uint64_t hash;
@@ -12,7 +15,6 @@ struct finder {
     const struct listener_conf *l;
     struct route_found *out;
     const struct candidate *best;
-    struct span group[REGEX_GROUPS_MAX];
     bool collect; /* second pass: look for routes that fail by their method alone */
     bool is_path, slash, params;
     uint32_t pieces, rest; /* rest: where a tail begins once all pieces are taken */
@@ -74,44 +76,37 @@ static void note_method(struct finder *f, const struct candidate *c) {
 }
 
 static bool fits(struct finder *f, const struct candidate *c) {
-    const struct route_match *m = c->route->match;
-    bool method = route_method(m, c->methods, f->h);
-    if (method == f->collect || (!c->plain && !route_conditions(m, f->h, f->l)))
+    bool method = f->h->method != METHOD_OTHER ? c->any_method || (c->methods >> f->h->method & 1)
+                                               : route_method(c->route->match, f->h);
+    if (method == f->collect || (!c->plain && !route_conditions(c->route->match, f->h, f->l)))
         return false;
     if (f->collect)
         note_method(f, c);
     return !f->collect;
 }
 
-static void offer(struct finder *f, struct leaf leaf) {
-    const struct candidate *c = f->r->candidate + leaf.first;
-    for (uint32_t i = 0; i < leaf.count; i++, c++) {
-        if (outranked(f, c->priority))
-            return;
+static void offer(struct finder *f, uint32_t leaf) {
+    const struct candidate *c = f->r->candidate + leaf;
+    for (bool more = leaf != 0; more && !outranked(f, c->priority); more = !c++->last)
         if (fits(f, c)) {
             f->best = c;
             return;
         }
-    }
 }
 
 /* Regular expressions of a host: the only part whose cost grows with their number. */
-static void offer_regexes(struct finder *f, struct leaf leaf) {
-    const struct candidate *c = f->r->candidate + leaf.first;
-    struct span group[REGEX_GROUPS_MAX];
-    for (uint32_t i = 0; i < leaf.count && !outranked(f, c->priority); i++, c++) {
-        if (regex_match(c->path->regex, f->h->path, group, REGEX_GROUPS_MAX) != REGEX_YES ||
-            !fits(f, c))
-            continue;
-        f->best = c;
-        memcpy(f->group, group, sizeof group);
-        return;
-    }
+static void offer_regexes(struct finder *f, uint32_t leaf) {
+    const struct candidate *c = f->r->candidate + leaf;
+    for (bool more = leaf != 0; more && !outranked(f, c->priority); more = !c++->last)
+        if (regex_test(c->path->regex, f->h->path) && fits(f, c)) {
+            f->best = c;
+            return;
+        }
 }
 
 static uint32_t literal_child(const struct finder *f, uint32_t node, uint32_t depth, bool base) {
     const struct piece *p = &f->piece[depth];
-    if (f->r->node[node].literals == 0 || (base && p->base == p->len))
+    if (!f->r->node[node].literals || (base && p->base == p->len))
         return 0;
     struct span text = span_of(f->h->path.p + p->from, base ? p->base : p->len);
     return route_edge(f->r, node, text, base ? route_hash(text.p, text.n) : p->hash);
@@ -143,7 +138,7 @@ static void walk(struct finder *f, uint32_t root) {
     struct {
         uint32_t node;
         enum stage stage;
-    } stack[ROUTE_SEGMENTS_MAX + 2];
+    } stack[ROUTE_SEGMENTS_MAX + 2] UNSET;
     uint32_t top = 0;
     stack[0].node = root;
     stack[0].stage = STAGE_LITERAL;
@@ -190,28 +185,31 @@ static void try_hosts(struct finder *f) {
     try_host(f, f->r->any_host);
 }
 
+static void groups(const struct finder *f) {
+    const struct candidate *c = f->best;
+    struct span group[REGEX_GROUPS_MAX];
+    if (regex_match(c->path->regex, f->h->path, group, REGEX_GROUPS_MAX) != REGEX_YES)
+        return;
+    for (unsigned i = 0; i < c->captures; i++)
+        f->out->capture[i] = c->from[i] < 0 ? SPAN_NONE : group[c->from[i]];
+}
+
 static void captures(const struct finder *f) {
     const struct candidate *c = f->best;
-    const struct path_match *p = c->path;
     struct span path = f->h->path;
-    if (p && p->regex) {
-        for (int i = 0; i < CAPTURES_MAX; i++)
-            f->out->capture[i] = c->group[i] < 0 ? SPAN_NONE : f->group[c->group[i]];
-        return;
-    }
-    for (uint32_t i = 0; p && i < p->count; i++) {
-        const struct segment *s = &p->segment[i];
-        if (s->capture < 0 || s->kind == SEGMENT_LITERAL)
+    for (unsigned i = 0; i < c->captures; i++) {
+        if (c->from[i] < 0)
             continue;
-        uint32_t from = i < f->pieces ? f->piece[i].from : f->rest;
-        f->out->capture[s->capture] =
-            s->kind == SEGMENT_TAIL ? span_from(path, from) : span_cut(path, from, f->piece[i].len);
+        unsigned at = (unsigned)c->from[i];
+        uint32_t from = at < f->pieces ? f->piece[at].from : f->rest;
+        f->out->capture[i] =
+            c->tail == (int)i ? span_from(path, from) : span_cut(path, from, f->piece[at].len);
     }
 }
 
 void router_find(const struct router *r, const struct head *h, const struct listener_conf *l,
                  struct route_found *out) {
-    struct finder f;
+    struct finder f UNSET; /* most of its pieces are never used */
     f.r = r;
     f.h = h;
     f.l = l;
@@ -224,7 +222,10 @@ void router_find(const struct router *r, const struct head *h, const struct list
     try_hosts(&f);
     if (f.best) {
         out->route = f.best->route;
-        captures(&f);
+        if (f.best->path && f.best->path->regex)
+            groups(&f);
+        else
+            captures(&f);
         return;
     }
     f.collect = true;

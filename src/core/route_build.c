@@ -17,9 +17,10 @@ struct builder {
     struct router *r;
     struct edge *edge;
     struct node *node;
+    uint32_t *parent, *tree; /* of a node; parent 0: the root of its tree */
     struct host_tree *host;
     struct placed *placed;
-    uint32_t count;
+    uint32_t count, edges;
 };
 
 /* ---- sizes ---------------------------------------------------------------------------------- */
@@ -50,18 +51,26 @@ static struct sizes measure(const struct route *routes, uint32_t count) {
     return s;
 }
 
+static unsigned bits_for(size_t edges) {
+    unsigned bits = 4;
+    while (((size_t)1 << bits) < 2 * edges)
+        bits++;
+    return bits;
+}
+
 static struct builder start(struct arena *a, const struct sizes *s) {
     struct builder b = {.r = arena_zero(a, sizeof *b.r)};
-    unsigned bits = 4;
-    while (((size_t)1 << bits) < 2 * (s->nodes + s->hosts))
-        bits++;
-    b.edge = arena_zero(a, sizeof *b.edge << bits);
+    unsigned bits = bits_for(s->nodes + s->hosts);
+    b.edge = mem_alloc(sizeof *b.edge << bits);
+    b.parent = mem_alloc(sizeof *b.parent * s->nodes);
+    b.placed = mem_alloc(sizeof *b.placed * (s->placed + 1));
     b.node = arena_zero(a, sizeof *b.node * s->nodes);
+    b.tree = arena_zero(a, sizeof *b.tree * s->nodes);
     b.host = arena_zero(a, sizeof *b.host * s->hosts);
-    b.placed = mem_alloc(sizeof *b.placed * (s->placed ? s->placed : 1));
     b.r->edge = b.edge;
     b.r->edge_shift = 64 - bits;
     b.r->node = b.node;
+    b.r->node_tree = b.tree;
     b.r->host = b.host;
     b.r->nodes = b.r->hosts = 1; /* 0 stands for none */
     b.r->depth = s->depth;
@@ -71,31 +80,47 @@ static struct builder start(struct arena *a, const struct sizes *s) {
 /* ---- the tree ------------------------------------------------------------------------------- */
 
 static uint32_t node_new(struct builder *b, uint32_t parent, uint32_t tree) {
-    b->node[b->r->nodes] = (struct node){.parent = parent, .tree = tree, .best = INT_MIN};
+    b->node[b->r->nodes] = (struct node){.best = INT_MIN};
+    b->parent[b->r->nodes] = parent;
+    b->tree[b->r->nodes] = tree;
     return b->r->nodes++;
 }
 
-static struct edge *edge_slot(struct builder *b, uint32_t node, struct span text, uint64_t hash) {
-    size_t mask = ((size_t)1 << (64 - b->r->edge_shift)) - 1;
-    size_t i = route_slot(hash, node, b->r->edge_shift);
-    while (b->edge[i].node &&
-           !(b->edge[i].node == node && span_eq(span_of(b->edge[i].text, b->edge[i].len), text)))
+static struct edge *edge_slot(struct edge *table, unsigned shift, uint32_t node, struct span text) {
+    size_t mask = ((size_t)1 << (64 - shift)) - 1;
+    size_t i = route_slot(route_hash(text.p, text.n), node, shift);
+    while (table[i].node &&
+           !(table[i].node == node && span_eq(span_of(edge_text(&table[i]), table[i].len), text)))
         i = (i + 1) & mask;
-    return &b->edge[i];
+    return &table[i];
+}
+
+static struct edge *edge_find(struct builder *b, uint32_t node, struct span text) {
+    return edge_slot(b->edge, b->r->edge_shift, node, text);
+}
+
+static void edge_set(struct builder *b, struct edge *e, uint32_t node, struct span text,
+                     uint32_t child) {
+    *e = (struct edge){.node = node, .child = child, .len = (uint32_t)text.n};
+    if (text.n > EDGE_TEXT)
+        memcpy(e->text, &text.p, sizeof text.p);
+    else if (text.n)
+        memcpy(e->text, text.p, text.n);
+    b->edges++;
 }
 
 static uint32_t literal(struct builder *b, uint32_t node, struct span text) {
-    struct edge *e = edge_slot(b, node, text, route_hash(text.p, text.n));
+    struct edge *e = edge_find(b, node, text);
     if (!e->node) {
-        *e = (struct edge){node, node_new(b, node, b->node[node].tree), (uint32_t)text.n, text.p};
-        b->node[node].literals++;
+        edge_set(b, e, node, text, node_new(b, node, b->tree[node]));
+        b->node[node].literals = true;
     }
     return e->child;
 }
 
 static uint32_t capture(struct builder *b, uint32_t node) {
     if (!b->node[node].capture) {
-        uint32_t child = node_new(b, node, b->node[node].tree);
+        uint32_t child = node_new(b, node, b->tree[node]);
         b->node[node].capture = child;
     }
     return b->node[node].capture;
@@ -116,9 +141,9 @@ static uint32_t tree_of(struct builder *b, struct span host) {
         return b->r->any_host;
     }
     uint32_t kind = wildcard ? EDGE_WILDCARD : EDGE_HOST;
-    struct edge *e = edge_slot(b, kind, name, route_hash(name.p, name.n));
+    struct edge *e = edge_find(b, kind, name);
     if (!e->node)
-        *e = (struct edge){kind, tree_new(b, name), (uint32_t)name.n, name.p};
+        edge_set(b, e, kind, name, tree_new(b, name));
     b->r->wildcards |= wildcard;
     b->r->exact_hosts |= !wildcard;
     return e->child;
@@ -130,6 +155,16 @@ static void place(struct builder *b, const struct candidate *c, uint32_t owner,
     b->count++;
 }
 
+static void capture_from(struct candidate *c, const struct segment *s, uint32_t at) {
+    if (s->capture < 0 || s->capture >= CAPTURES_MAX)
+        return;
+    c->from[s->capture] = (signed char)at;
+    if (s->capture >= c->captures)
+        c->captures = (unsigned char)(s->capture + 1);
+    if (s->kind == SEGMENT_TAIL)
+        c->tail = (signed char)s->capture;
+}
+
 static void place_path(struct builder *b, struct candidate *c, uint32_t tree) {
     const struct path_match *p = c->path;
     struct host_tree *t = &b->host[tree];
@@ -138,6 +173,8 @@ static void place_path(struct builder *b, struct candidate *c, uint32_t tree) {
     must(p->count <= ROUTE_SEGMENTS_MAX);
     for (uint32_t i = 0; i < p->count; i++) {
         const struct segment *s = &p->segment[i];
+        if (s->kind != SEGMENT_LITERAL)
+            capture_from(c, s, i);
         if (s->kind == SEGMENT_TAIL)
             kind = LEAF_TAIL;
         else
@@ -149,8 +186,9 @@ static void place_path(struct builder *b, struct candidate *c, uint32_t tree) {
 static void groups_of(const struct route *r, struct candidate *c) {
     for (uint32_t i = 0; i < CAPTURES_MAX; i++) {
         int g = i < r->capture_count ? regex_group(c->path->regex, r->capture_name[i]) : -1;
-        c->group[i] = (signed char)(g < REGEX_GROUPS_MAX ? g : -1);
+        c->from[i] = (signed char)(g < REGEX_GROUPS_MAX ? g : -1);
     }
+    c->captures = (unsigned char)r->capture_count;
 }
 
 static void add_host(struct builder *b, struct candidate *c, uint32_t tree) {
@@ -162,6 +200,9 @@ static void add_host(struct builder *b, struct candidate *c, uint32_t tree) {
         place(b, c, tree, LEAF_ANY);
     for (uint32_t i = 0; i < m->path_count; i++) {
         c->path = &m->path[i];
+        c->captures = 0;
+        c->tail = -1;
+        memset(c->from, -1, sizeof c->from);
         if (c->path->regex) {
             groups_of(c->route, c);
             place(b, c, tree, LEAF_REGEX);
@@ -178,6 +219,7 @@ static void add_route(struct builder *b, const struct route *r) {
                           .priority = m->priority,
                           .methods = route_methods(m),
                           .conditions = (uint16_t)(n < UINT16_MAX ? n : UINT16_MAX),
+                          .any_method = !method,
                           .plain = n == method,
                           .head_alone =
                               (m->methods & 1u << METHOD_HEAD) && !(m->methods & 1u << METHOD_GET)};
@@ -204,7 +246,7 @@ static int by_rank(const void *pa, const void *pb) {
     return a->order < b->order ? -1 : 1;
 }
 
-static struct leaf *leaf_of(struct builder *b, const struct placed *p) {
+static uint32_t *leaf_of(struct builder *b, const struct placed *p) {
     switch (p->kind) {
     case LEAF_EXACT:
         return &b->node[p->owner].exact;
@@ -221,26 +263,45 @@ static struct leaf *leaf_of(struct builder *b, const struct placed *p) {
 }
 
 static void fill_leaves(struct builder *b, struct arena *a) {
-    struct candidate *c = arena_alloc(a, sizeof *c * (b->count ? b->count : 1));
+    struct candidate *c = arena_alloc(a, sizeof *c * (b->count + 1));
+    uint32_t *before = NULL;
     qsort(b->placed, b->count, sizeof *b->placed, by_rank);
     for (uint32_t i = 0; i < b->count; i++) {
         const struct placed *p = &b->placed[i];
-        struct leaf *leaf = leaf_of(b, p);
-        if (leaf->count++ == 0)
-            leaf->first = i;
+        uint32_t *leaf = leaf_of(b, p);
+        if (*leaf == 0)
+            *leaf = i + 1; /* 0 stands for nobody */
         if (p->kind <= LEAF_TAIL && p->c.priority > b->node[p->owner].best)
             b->node[p->owner].best = p->c.priority;
-        c[i] = p->c;
+        if (before && before != leaf)
+            c[i].last = true;
+        before = leaf;
+        c[i + 1] = p->c;
     }
+    if (b->count)
+        c[b->count].last = true;
     b->r->candidate = c;
     b->r->candidates = b->count;
+}
+
+/* A table for the edges that there are: the smaller, the more of it stays in the cache. */
+static void shrink_edges(struct builder *b, struct arena *a) {
+    unsigned bits = bits_for(b->edges), old = 64 - b->r->edge_shift;
+    struct edge *table = arena_zero(a, sizeof *table << bits);
+    for (size_t i = 0; i >> old == 0; i++) {
+        const struct edge *e = &b->edge[i];
+        if (e->node)
+            *edge_slot(table, 64 - bits, e->node, span_of(edge_text(e), e->len)) = *e;
+    }
+    b->r->edge = table;
+    b->r->edge_shift = 64 - bits;
 }
 
 /* Parents have smaller numbers than their children. */
 static void fill_best(struct builder *b) {
     for (uint32_t i = b->r->nodes - 1; i > 0; i--) {
-        struct node *parent = &b->node[b->node[i].parent];
-        if (b->node[i].parent && b->node[i].best > parent->best)
+        struct node *parent = &b->node[b->parent[i]];
+        if (b->parent[i] && b->node[i].best > parent->best)
             parent->best = b->node[i].best;
     }
 }
@@ -253,7 +314,10 @@ const struct router *router_build(struct arena *a, const struct route *routes, u
         add_route(&b, &routes[i]);
     fill_leaves(&b, a);
     fill_best(&b);
+    shrink_edges(&b, a);
     mem_free(b.placed);
+    mem_free(b.parent);
+    mem_free(b.edge);
     if (report)
         route_report_fill(b.r, a, report);
     return b.r;

@@ -9,7 +9,8 @@ uint32_t route_methods(const struct route_match *m) {
     return m->methods & get ? m->methods | head : m->methods;
 }
 
-bool route_method(const struct route_match *m, uint32_t methods, const struct head *h) {
+bool route_method(const struct route_match *m, const struct head *h) {
+    uint32_t methods = route_methods(m);
     if (h->method != METHOD_OTHER)
         return methods ? methods >> h->method & 1 : m->method_other_count == 0;
     for (uint32_t i = 0; i < m->method_other_count; i++)

@@ -7,6 +7,13 @@
 
 enum { PAIRS_MAX = 4000000, GROUP_PLAIN = 64, COVER_NODES = 512, COVER_LOOK = 64 };
 
+static uint32_t leaf_count(const struct router *r, uint32_t leaf) {
+    uint32_t n = leaf != 0;
+    while (n && !r->candidate[leaf + n - 1].last)
+        n++;
+    return n;
+}
+
 struct reporter {
     const struct router *r;
     struct route_report *out;
@@ -203,10 +210,11 @@ static void ties_of_rank(struct reporter *p, struct arena *a, const struct candi
             pair(p, &c[k], &c[i]);
 }
 
-static void ties(struct reporter *p, struct arena *a, struct leaf leaf) {
-    const struct candidate *c = p->r->candidate + leaf.first;
-    for (uint32_t i = 0, n; i < leaf.count && !enough(p); i += n) {
-        for (n = 1; i + n < leaf.count && same_rank(&c[i], &c[i + n]);)
+static void ties(struct reporter *p, struct arena *a, uint32_t leaf) {
+    const struct candidate *c = p->r->candidate + leaf;
+    uint32_t count = leaf_count(p->r, leaf);
+    for (uint32_t i = 0, n; i < count && !enough(p); i += n) {
+        for (n = 1; i + n < count && same_rank(&c[i], &c[i + n]);)
             n++;
         if (n > 1)
             ties_of_rank(p, a, c + i, n);
@@ -273,9 +281,10 @@ struct cover {
 };
 
 /* Somebody in the leaf with at least this priority takes all that comes. */
-static void cover_leaf(struct cover *v, struct leaf leaf, bool equal_too) {
-    const struct candidate *a = v->r->candidate + leaf.first;
-    for (uint32_t i = 0; i < leaf.count && i < COVER_LOOK && !v->by; i++, a++) {
+static void cover_leaf(struct cover *v, uint32_t leaf, bool equal_too) {
+    const struct candidate *a = v->r->candidate + leaf;
+    uint32_t count = leaf_count(v->r, leaf);
+    for (uint32_t i = 0; i < count && i < COVER_LOOK && !v->by; i++, a++) {
         if (a->priority < v->c->priority || (a->priority == v->c->priority && !equal_too))
             return;
         if (a->route != v->c->route && conditions_cover(a->route->match, v->c->route->match))
@@ -370,9 +379,10 @@ struct shadow_count {
 };
 
 static void look_at(struct reporter *p, struct shadow_count *seen, const struct route *base,
-                    uint32_t tree, struct leaf leaf) {
-    for (uint32_t i = 0; i < leaf.count; i++) {
-        struct cover v = {.r = p->r, .c = &p->r->candidate[leaf.first + i]};
+                    uint32_t tree, uint32_t leaf) {
+    uint32_t count = leaf_count(p->r, leaf);
+    for (uint32_t i = 0; i < count; i++) {
+        struct cover v = {.r = p->r, .c = &p->r->candidate[leaf + i]};
         struct shadow_count *s = &seen[v.c->route - base];
         cover_hosts(&v, tree);
         s->all++;
@@ -382,8 +392,8 @@ static void look_at(struct reporter *p, struct shadow_count *seen, const struct 
 }
 
 static const struct route *first_route(const struct router *r, uint32_t *count) {
-    const struct route *low = r->candidate[0].route, *high = low;
-    for (uint32_t i = 0; i < r->candidates; i++) {
+    const struct route *low = r->candidate[1].route, *high = low;
+    for (uint32_t i = 1; i <= r->candidates; i++) {
         const struct route *x = r->candidate[i].route;
         low = x < low ? x : low;
         high = x > high ? x : high;
@@ -411,10 +421,10 @@ void route_report_fill(const struct router *r, struct arena *a, struct route_rep
     const struct route *base = first_route(r, &routes);
     struct shadow_count *seen = arena_zero(a, routes * sizeof *seen);
     for (uint32_t i = 1; i < r->nodes; i++) {
-        const struct leaf leaf[3] = {r->node[i].exact, r->node[i].slash, r->node[i].tail};
+        const uint32_t leaf[3] = {r->node[i].exact, r->node[i].slash, r->node[i].tail};
         for (int k = 0; k < 3; k++) {
             ties(&p, a, leaf[k]);
-            look_at(&p, seen, base, r->node[i].tree, leaf[k]);
+            look_at(&p, seen, base, r->node_tree[i], leaf[k]);
         }
     }
     for (uint32_t i = 1; i < r->hosts; i++) {

@@ -12,37 +12,47 @@
 #include "core/regex.h"
 #include "core/route.h"
 
+/* All that a match needs to know, in one piece of memory: routes themselves are not touched. */
 struct candidate {
     const struct route *route;
     const struct path_match *path; /* NULL: any path */
     int priority;
-    uint32_t methods; /* HEAD put in where GET stands; 0: any */
-    uint16_t conditions;
-    bool head_alone; /* names HEAD without GET: goes before a HEAD that GET implies */
-    bool plain;      /* nothing but the method is asked */
-    signed char group[CAPTURES_MAX]; /* a regular expression's: group by slot, -1 none */
+    uint32_t methods;    /* HEAD put in where GET stands */
+    uint16_t conditions; /* how many */
+    bool any_method;
+    bool head_alone;        /* names HEAD without GET: goes before a HEAD that GET implies */
+    bool plain;             /* nothing but the method is asked */
+    bool last;              /* of its leaf */
+    unsigned char captures; /* slots below this number may be filled */
+    signed char tail;       /* slot that takes the rest of the path, -1: none */
+    signed char from[CAPTURES_MAX]; /* by slot: the segment, or an expression's group; -1: none */
 };
 
-struct leaf {
-    uint32_t first, count;
+struct node {         /* two to a cache line; a capture's node follows its parent where it can */
+    uint32_t capture; /* 0: none */
+    bool literals;    /* has children by literal */
+    int best;         /* highest priority in this subtree */
+    uint32_t exact, slash, tail; /* leaves: places in router->candidate, up to `last`; 0: nobody */
 };
 
-struct node {
-    uint32_t parent, tree;      /* parent 0: the root of a host's tree */
-    uint32_t capture, literals; /* 0: none */
-    int best;                   /* highest priority in this subtree */
-    struct leaf exact, slash, tail;
-};
-
+/* Short texts lie in the edge itself: then a look-up is one piece of memory. */
+enum { EDGE_TEXT = 20 };
 struct edge {
     uint32_t node, child; /* node 0: free */
     uint32_t len;
-    const char *text;
+    char text[EDGE_TEXT]; /* longer: the pointer to it */
 };
+
+static inline const char *edge_text(const struct edge *e) {
+    const char *p = e->text;
+    if (e->len > EDGE_TEXT)
+        memcpy(&p, e->text, sizeof p);
+    return p;
+}
 
 struct host_tree {
     uint32_t root;
-    struct leaf regex, any;
+    uint32_t regex, any; /* leaves */
     int best;
     struct span name; /* as its edge has it */
 };
@@ -56,6 +66,7 @@ struct router {
     const struct node *node;
     const struct candidate *candidate;
     const struct host_tree *host;
+    const uint32_t *node_tree; /* the host tree of a node: for reports */
     uint32_t hosts, nodes, candidates;
     uint32_t any_host; /* tree of routes without host; 0: none */
     uint32_t depth;    /* segments of the longest pattern */
@@ -98,7 +109,7 @@ static inline uint32_t route_edge(const struct router *r, uint32_t node, struct 
         const struct edge *e = &r->edge[i];
         if (e->node == 0)
             return 0;
-        if (e->node == node && e->len == text.n && memcmp(e->text, text.p, text.n) == 0)
+        if (e->node == node && e->len == text.n && memcmp(edge_text(e), text.p, text.n) == 0)
             return e->child;
     }
 }
@@ -111,7 +122,7 @@ size_t route_segment_base(struct span segment);
 /* What a route asks besides host, path and method. */
 bool route_conditions(const struct route_match *m, const struct head *h,
                       const struct listener_conf *l);
-bool route_method(const struct route_match *m, uint32_t methods, const struct head *h);
+bool route_method(const struct route_match *m, const struct head *h);
 uint32_t route_methods(const struct route_match *m); /* with the HEAD that GET implies */
 unsigned route_condition_count(const struct route_match *m);
 bool value_holds(const struct value_match *v, enum value_of of, const struct head *h);

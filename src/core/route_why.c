@@ -144,7 +144,7 @@ void route_why_not(const struct route *r, const struct head *h, const struct lis
         return;
     else if (m->listeners && !(l && m->listeners & l->routes_bit))
         miss_at(out, MISS_LISTENER, m->listener_where, SPAN_NONE);
-    else if (!route_method(m, route_methods(m), h))
+    else if (!route_method(m, h))
         miss_at(out, MISS_METHOD, m->method_where, method_text(m, a));
     else
         values_why(m, h, a, out);
@@ -165,7 +165,7 @@ static unsigned nearness(const struct route *r, const struct head *h, const stru
     n += 1000;
     if (m->listeners && l && !(m->listeners & l->routes_bit))
         n -= 300;
-    return n + (host ? 500 : 0) + (route_method(m, route_methods(m), h) ? 0 : 100);
+    return n + (host ? 500 : 0) + (route_method(m, h) ? 0 : 100);
 }
 
 struct near {

@@ -368,6 +368,7 @@ static void flush(struct output *o) {
         if (took)
             a->sent_byte = true;
         count_add(thread_of(c)->counters.upstream_bytes_sent, took);
+        c->since = now(c);
         h1_writer_took(&a->w, took);
         if (took < all) {
             a->blocked = true;
@@ -477,7 +478,9 @@ static uint64_t phase(const struct h1_client *c, enum fault *meaning) {
     *meaning = a->head_read ? FAULT_UPSTREAM_IDLE : FAULT_UPSTREAM_TIMEOUT;
     if (a->head_read)
         return body_room(&a->x->down_half.source) ? a->service->idle_timeout_ms : 0;
-    return h1_writer_done(&a->w) ? a->service->first_byte_timeout_ms : a->service->idle_timeout_ms;
+    if (h1_writer_done(&a->w))
+        return a->service->first_byte_timeout_ms;
+    return a->blocked ? a->service->idle_timeout_ms : 0; /* else the client is the slow one */
 }
 
 static void watch_phases(struct h1_client *c) {

@@ -20,7 +20,7 @@ static struct {
     uint64_t count[SIM_CALL_COUNT], count_all;
     uint64_t fail_at[SIM_CALL_COUNT], fail_any_at;
     int fail_error[SIM_CALL_COUNT];
-    bool failed;
+    bool failed, held;
 } sim;
 
 uint64_t sim_random(uint64_t below) { /* splitmix64 */
@@ -41,6 +41,9 @@ uint64_t sim_count_all(void) {
 void sim_fail_any(uint64_t nth) {
     sim.fail_any_at = nth;
 }
+void sim_hold(bool held) {
+    sim.held = held;
+}
 bool sim_failed(void) {
     return sim.failed;
 }
@@ -52,6 +55,8 @@ void sim_fail(enum sim_call call, uint64_t nth, int err) {
 
 /* Counts a call of the gateway. True: it is to fail, errno is set. */
 static bool fails(enum sim_call call) {
+    if (sim.held)
+        return false;
     bool one = ++sim.count[call] == sim.fail_at[call];
     bool any = call != SIM_alloc && ++sim.count_all == sim.fail_any_at;
     if (!one && !any)

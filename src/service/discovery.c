@@ -258,6 +258,7 @@ void discovery_start(struct thread *control) {
         upstream_hosts(f->upstream, want, f);
         settle_lookups(f);
     }
+    loop_drain(&control->loop); /* the loop may not be running yet, and some answers are there */
 }
 
 void discovery_stop(void) {

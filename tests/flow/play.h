@@ -15,7 +15,7 @@
 #pragma once
 #include "rig.h"
 
-enum { PLAY_ACTORS = 64 };
+enum { PLAY_ACTORS = 64, PLAY_ANY = -1 };
 enum play_abort { PLAY_ABORT_RESET, PLAY_ABORT_CLOSE };
 
 struct play_actor {
@@ -58,6 +58,16 @@ void perform(struct performance *how, play_fn fn);
  * took. */
 unsigned torture(const struct rig_conf *rig, play_fn fn);
 
+/* A test program of plays: each as it is, under some seeds, then tortured. Returns main's result.
+ */
+struct scene {
+    const char *name;
+    play_fn fn;
+    struct rig_conf rig;
+    bool heavy; /* too long to be tortured call by call */
+};
+int play_main(const char *group, const struct scene *scenes, size_t count, const char *only);
+
 int play_client(struct play *p);               /* connects to the door */
 int play_accept(struct play *p, int service);  /* the connection of the gateway that waits there */
 void play_refuse(struct play *p, int service); /* nobody listens there any more */
@@ -88,6 +98,7 @@ size_t play_backlog(struct play *p, int who); /* said and still not taken by the
 void play_shut(struct play *p,
                int who); /* no more lines; still listens. After what was said has left */
 void play_close(struct play *p, int who);
+void play_close_now(struct play *p, int who); /* whatever it still had to say */
 void play_reset(struct play *p, int who);
 
 /* Strict: fails the test with this text. Tolerant: the play is lost. */

@@ -3,6 +3,7 @@
 #include "back/proxy.h"
 #include "base/log.h"
 #include "core/publish.h"
+#include "core/route.h"
 #include "front/listener.h"
 #include "service/service.h"
 #include <stdio.h>
@@ -45,14 +46,13 @@ static void set_limits(struct limits_conf *l) { /* LIMITS.md */
     };
 }
 
-static struct service_conf *make_service(struct rig *r, struct arena *a, unsigned endpoints) {
+static struct service_conf *make_service(struct arena *a, unsigned endpoints) {
     struct service_conf *c = arena_zero(a, sizeof *c);
     struct endpoint_conf *e = arena_zero(a, endpoints * sizeof *e);
     for (unsigned i = 0; i < endpoints; i++) {
         e[i].address_text = span_z(arena_fmt(a, "10.0.0.%u:80", i + 1));
         e[i].weight = 1;
         must(address_parse(e[i].address_text, &e[i].address));
-        r->endpoint[i] = e[i].address;
     }
     *c = (struct service_conf){
         .name = SPAN("shop"),
@@ -70,18 +70,29 @@ static struct service_conf *make_service(struct rig *r, struct arena *a, unsigne
     return c;
 }
 
-static void make_plan(struct arena *a, const struct service_conf *c, struct plan *plan) {
-    struct target *t = arena_zero(a, sizeof *t);
-    struct forward_conf *f = arena_zero(a, sizeof *f);
+/* One route, for every request. */
+static void make_route(struct snapshot *s, const struct service_conf *c) {
+    struct target *t = arena_zero(&s->arena, sizeof *t);
+    struct forward_conf *f = arena_zero(&s->arena, sizeof *f);
+    struct route *r = arena_zero(&s->arena, sizeof *r);
     *t = (struct target){.service = c, .weight = 1};
     *f = (struct forward_conf){.target = t, .target_count = 1, .weight_sum = 1};
-    *plan = (struct plan){.back = &proxy_back, .back_conf = f};
+    *r = (struct route){
+        .name = SPAN("all"),
+        .match = arena_zero(&s->arena, sizeof(struct route_match)),
+        .plan = {.back = &proxy_back, .back_conf = f},
+        .max_body = s->limits.max_body,
+        .request_timeout_ms = 300000,
+        .limits = &s->limits,
+    };
+    s->route = r;
+    s->route_count = 1;
 }
 
-static struct snapshot *make_snapshot(struct rig *r, const struct rig_conf *conf,
-                                      struct plan **plan) {
+static struct snapshot *make_snapshot(struct rig *r) {
+    const struct rig_conf *conf = &r->conf;
     struct snapshot *s = snapshot_create();
-    struct service_conf *c = make_service(r, &s->arena, conf->endpoints ? conf->endpoints : 1);
+    struct service_conf *c = make_service(&s->arena, conf->endpoints ? conf->endpoints : 1);
     struct listener_conf *l = arena_zero(&s->arena, sizeof *l);
     set_limits(&s->limits);
     s->service = c;
@@ -89,16 +100,16 @@ static struct snapshot *make_snapshot(struct rig *r, const struct rig_conf *conf
     *l = (struct listener_conf){.name = SPAN("door"), .scheme = SPAN("http"), .routes_bit = 1};
     s->listener = l;
     s->listener_count = 1;
-    *plan = arena_zero(&s->arena, sizeof **plan);
-    make_plan(&s->arena, c, *plan);
+    make_route(s, c);
     if (conf->tune)
         conf->tune(c, s);
-    s->free_parts = service_detach;
+    s->router = router_build(&s->arena, s->route, s->route_count, NULL);
+    s->detach = service_detach;
     service_attach(s);
     return s;
 }
 
-static bool start_worker(struct rig *r, unsigned i, const struct plan *plan) {
+static bool start_worker(struct rig *r, unsigned i) {
     struct thread *t = mem_alloc(sizeof *t);
     if (!thread_init(t, i)) {
         loop_finish(&t->loop);
@@ -113,21 +124,42 @@ static bool start_worker(struct rig *r, unsigned i, const struct plan *plan) {
     snapshot_ref_atomic(r->snapshot);
     thread_use_snapshot(t, r->snapshot);
     int fd = tcp_listen(&r->door, 64);
-    return fd >= 0 && listener_open(t, SPAN("door"), fd, plan);
+    return fd >= 0 && listener_open(t, SPAN("door"), fd, NULL);
+}
+
+void rig_reload(struct rig *r) {
+    sim_hold(true); /* a configuration is not read on behalf of traffic */
+    snapshot_unref_atomic(r->snapshot);
+    r->snapshot = make_snapshot(r);
+    snapshot_ref_atomic(r->snapshot);
+    publish_snapshot(r->snapshot);
+    sim_hold(false);
+}
+
+void rig_drain(struct rig *r) {
+    for (unsigned i = 0; i < r->workers; i++) {
+        me = &r->worker[i]->loop;
+        listeners_drain(r->worker[i]);
+    }
 }
 
 struct rig *rig_start(const struct rig_conf *conf) {
     struct rig *r = calloc(1, sizeof *r);
-    struct plan *plan;
     must(r);
     current = r;
+    r->conf = *conf;
     log_event_level(LEVEL_ERROR);
     sim_begin(&conf->sim);
     pools_init();
     must(address_parse(SPAN("127.0.0.1:8080"), &r->door));
-    r->snapshot = make_snapshot(r, conf, &plan);
+    for (unsigned i = 0; i < RIG_ENDPOINTS_MAX; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "10.0.0.%u:80", i + 1);
+        must(address_parse(span_z(text), &r->endpoint[i]));
+    }
+    r->snapshot = make_snapshot(r);
     for (unsigned i = 0; i < (conf->workers ? conf->workers : 1); i++)
-        if (!start_worker(r, i, plan)) {
+        if (!start_worker(r, i)) {
             rig_stop(r);
             return NULL;
         }

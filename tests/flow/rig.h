@@ -19,11 +19,12 @@ struct rig_conf {
 };
 
 struct rig {
+    struct rig_conf conf;
     struct thread *worker[RIG_WORKERS_MAX];
     unsigned workers;
     struct snapshot *snapshot;
-    struct address door, endpoint[RIG_ENDPOINTS_MAX];
-    uint64_t calls_before; /* of the system, while it was set up */
+    struct address door, endpoint[RIG_ENDPOINTS_MAX]; /* 10.0.0.1:80, 10.0.0.2:80 .. */
+    uint64_t calls_before;                            /* of the system, while it was set up */
     uint64_t allocs_before;
     uint64_t records; /* exchanges that ended */
     int last_status;
@@ -33,6 +34,9 @@ struct rig {
 
 /* NULL: a failure that was asked for met the setting up, and all is put back. */
 struct rig *rig_start(const struct rig_conf *conf);
+/* A new snapshot from the same configuration (tune may have changed its mind), published to all. */
+void rig_reload(struct rig *r);
+void rig_drain(struct rig *r); /* as at SIGTERM */
 /* Ends it as main does. The caller has closed the actors and let it become quiet. Returns what is
  * wrong, or NULL: an exchange, a connection, a descriptor is left, or the counts do not add up. */
 const char *rig_stop(struct rig *r);

@@ -4,11 +4,7 @@
  * failing in turn.
  */
 #include "play.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #define GET "GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n"
 #define OK_2 "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -419,12 +415,6 @@ static void many_pending(struct service_conf *c, struct snapshot *s) {
     c->max_connections = 1;
 }
 
-struct scene {
-    const char *name;
-    play_fn fn;
-    struct rig_conf rig;
-    bool heavy; /* too long to be tortured call by call */
-};
 static const struct scene scenes[] = {
     {.name = "get", .fn = get},
     {.name = "keep-alive", .fn = keep_alive},
@@ -453,31 +443,6 @@ static const struct scene scenes[] = {
      .rig = {.workers = 2, .tune = many_pending}},
 };
 
-static void as_it_is(void **state) {
-    const struct scene *s = *state;
-    for (uint64_t seed = 1; seed <= 5; seed++) {
-        struct performance how = {.rig = s->rig};
-        how.rig.sim.seed = seed;
-        how.rig.sim.events_max = seed % 2 ? 1 : 64;
-        perform(&how, s->fn);
-    }
-}
-
-static void tortured(void **state) {
-    const struct scene *s = *state;
-    unsigned n = torture(&s->rig, s->fn);
-    print_message("# %s: %u performances\n", s->name, n);
-}
-
 int main(int argc, char **argv) {
-    static struct CMUnitTest tests[2 * array_len(scenes)];
-    size_t n = 0;
-    if (argc > 1)
-        cmocka_set_test_filter(argv[1]);
-    for (size_t i = 0; i < array_len(scenes); i++)
-        for (int torture = 0; torture < 2 - scenes[i].heavy; torture++)
-            tests[n++] = (struct CMUnitTest){.name = scenes[i].name,
-                                             .test_func = torture ? tortured : as_it_is,
-                                             .initial_state = (void *)(uintptr_t)&scenes[i]};
-    return _cmocka_run_group_tests("proxy", tests, n, NULL, NULL);
+    return play_main("proxy", scenes, array_len(scenes), argc > 1 ? argv[1] : NULL);
 }

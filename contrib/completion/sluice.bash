@@ -19,15 +19,15 @@ _sluice() {
     --user) COMPREPLY=($(compgen -u -- "$cur")); return ;;
     -H|-d) return ;;
     esac
-    local options='-c'
+    local options=
     case $command in
     '') COMPREPLY=($(compgen -W 'run check explain routes schema reload status help --version' -- "$cur")); return ;;
     run) options='-c --no-supervisor --user --run-dir --pid-file --workers --reload-every' ;;
     reload) options='-c --run-dir --format' ;;
     status) options='-c --run-dir --format' ;;
-    check) options='-c --format' ;;
+    check|routes) options='-c --format' ;;
     explain)
-        options='-c -H -d'
+        options='-c -H -d --listener --format'
         if [[ $prev == explain ]]; then
             COMPREPLY=($(compgen -W "GET POST PUT PATCH DELETE HEAD OPTIONS $options" -- "$cur"))
             return

@@ -117,6 +117,17 @@ def command_is_documented(name):
     contains((lambda d: d.stdout + d.stderr)(sluice('help')).decode(), name)
 
 
+@test(COMMANDS[:-1])
+def options_are_documented(name):
+    done = sluice(name, '--help')
+    equal(done.returncode, 0)
+    options = set(re.findall(r'^  (?:-., )?--([a-z-]+)', done.stdout.decode(), re.M)) - {'config', 'header', 'data'}
+    documented = set(re.findall(r'^\.It Fl -([a-z-]+)', read('docs/man/sluice.8'), re.M))
+    equal(options - documented, set(), 'not in the man page')
+    offered = set(completions('sluice', name, '-'))
+    equal({'--' + o for o in options} - offered, set(), 'not offered by the completion')
+
+
 @test
 def the_man_page_is_well_formed():
     if not shutil.which('mandoc'):

@@ -15,7 +15,9 @@ static void woken(struct watch *w, uint32_t events) {
     (void)events;
     if (env.read(l->wake_fd, &n, sizeof n) < 0)
         must(errno == EAGAIN || errno == EINTR);
-    atomic_store(&l->signalled, false);
+    /* Takes over what its setter had sent before: a plain store would let messages() look too
+     * early. */
+    atomic_exchange(&l->signalled, false);
 }
 
 bool loop_init(struct loop *l) {
@@ -175,10 +177,15 @@ int loop_wait_ms(const struct loop *l, uint64_t now_ns, int max) {
 }
 
 static void end_turn(struct loop *l) {
-    for (struct list *n; (n = list_shift(&l->late_outputs));) {
+    struct list todo;
+    list_init(&todo);
+    list_splice(&todo, &l->late_outputs); /* who marks himself again is called in the next turn */
+    for (struct list *n; (n = list_shift(&todo));) {
         struct output *o = container_of(n, struct output, node);
         o->flush(o);
     }
+    if (busy(l)) /* what they caused does not wait for the next event */
+        loop_drain(l);
     for (struct list *n; (n = list_shift(&l->after_turn));) {
         struct deferred *d = container_of(n, struct deferred, node);
         d->run(d);

@@ -10,6 +10,7 @@ void half_init(struct half *h, struct exchange *x) {
     h->first = NULL;
     h->sink = &h->source;
     h->length = 0;
+    h->resets = 0;
 }
 
 static void body_drop(struct body *b) {
@@ -27,7 +28,9 @@ void half_reset(struct half *h) {
     body_drop(&h->source);
     for (struct stage *g = h->first; g; g = g->next)
         body_drop(&g->out);
+    uint32_t resets = h->resets;
     half_init(h, x);
+    h->resets = resets + 1;
 }
 
 void half_add(struct half *h, struct stage *g, struct step *s,
@@ -60,9 +63,10 @@ void half_pump(struct half *h) {
         return;
     half_wishes(h);
     struct body *in = &h->source;
-    for (struct stage *g = h->first; g; in = &g->out, g = g->next)
+    uint32_t life = h->resets;
+    for (struct stage *g = h->first; g && life == h->resets; in = &g->out, g = g->next)
         if (!g->out.ended && (in->size || in->ended))
-            g->move(g->step, in, &g->out);
+            g->move(g->step, in, &g->out); /* may fail the exchange: then the stages are gone */
 }
 
 void body_push(struct body *b, struct slice *s) {
@@ -165,4 +169,22 @@ void body_pace(struct body *b, bool took_all) {
         b->limit = BODY_LIMIT;
     else if (b->limit < BODY_LIMIT_MAX)
         b->limit *= 2;
+    b->full |= b->size > b->limit / 2; /* who finds no room in the smaller one is woken too */
+}
+
+void body_collect(struct body *b, size_t max) {
+    b->limit = max + 1; /* the byte that shows that it is longer */
+    b->whole = true;
+    b->tell = true;
+    body_want(b);
+    exchange_wake(b->x);
+}
+
+bool body_collected(struct body *b, bool *too_long) {
+    *too_long = b->size >= b->limit;
+    if (!b->ended && !*too_long)
+        return false;
+    b->whole = false;
+    body_pace(b, false);
+    return true;
 }

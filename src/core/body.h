@@ -27,6 +27,7 @@ struct body {
     bool ended;   /* no more will be pushed */
     bool wanted;  /* the consumer has asked */
     bool stopped; /* the consumer wants no more: what comes is dropped */
+    bool whole;   /* the consumer waits for all of it: read on to the limit */
     bool full;    /* more than half: the producer may have stopped reading */
     bool tell;    /* the producer is owed a call of room */
     struct head *trailers; /* with the end; may be NULL */
@@ -46,6 +47,7 @@ struct half {
     struct stage *first;
     struct body *sink; /* &source, or the last stage's out */
     int64_t length;    /* of the sink's body as far as known: -1 unknown */
+    uint32_t resets;
 };
 
 void half_init(struct half *h, struct exchange *x);
@@ -63,7 +65,7 @@ static inline size_t body_room(const struct body *b) {
  * as many system calls as large ones. */
 static inline size_t body_read_size(struct body *b) {
     size_t room = body_room(b);
-    if (room && room >= b->limit / 2)
+    if (room && (room >= b->limit / 2 || b->whole))
         return room;
     b->full = true; /* the limit may have shrunk since the last push: who stops here is told */
     return 0;
@@ -84,6 +86,10 @@ void body_stop(struct body *b); /* also drops what is queued */
 /* A consumer's turn is over: it took all there was (the limit doubles, to 1 MiB) or not (back to 64
  * KiB). */
 void body_pace(struct body *b, bool took_all);
+/* Waits for the whole body, at most `max` bytes of it. Then asks whether it is there, or too long.
+ */
+void body_collect(struct body *b, size_t max);
+must_use bool body_collected(struct body *b, bool *too_long);
 static inline bool body_done(const struct body *b) {
     return b->ended && b->size == 0;
 }

@@ -22,9 +22,7 @@ static void hold(struct exchange *x, struct step *s) {
 
 static void collect(struct exchange *x, struct body *b) {
     x->collecting = true;
-    b->limit = x->collect_max ? x->collect_max : COLLECT_MAX;
-    body_want(b);
-    exchange_wake(x);
+    body_collect(b, x->collect_max ? x->collect_max : COLLECT_MAX);
 }
 
 static struct step *step_make(struct exchange *x, unsigned i, char *at) {
@@ -55,6 +53,7 @@ static void back_start(struct exchange *x) {
 static void request_go(struct exchange *x, enum verdict v) {
     while (v == NEXT && x->depth < x->plan->count) {
         struct step *s = x->step[x->depth++];
+        s->called = true;
         v = call(x, s->filter->ops->request, s);
     }
     switch (v) {
@@ -149,11 +148,10 @@ void chain_collect(struct exchange *x) {
     bool request = x->state == X_REQUEST;
     struct half *h = request ? &x->up_half : &x->down_half;
     half_pump(h);
-    struct body *b = h->sink;
     struct step *s = x->step[request ? x->depth - 1 : x->up];
-    bool too_long = b->size >= b->limit && !b->ended;
-    if (!b->ended && !too_long)
-        return;
+    bool too_long;
+    if (x->state == X_DONE || !x->collecting || !body_collected(h->sink, &too_long))
+        return; /* a stage may have failed the exchange */
     x->collecting = false;
     if (too_long && !holder_takes_long(s, request)) {
         exchange_fail(x, request ? FAULT_BODY_TOO_LARGE : FAULT_UPSTREAM_TOO_LARGE, NULL);

@@ -53,7 +53,7 @@ static void steps_done(struct exchange *x) {
     for (unsigned i = 0; x->step && i < x->plan->count; i++) {
         struct step *s = x->step[i];
         ops_cancel(&s->ops);
-        if (s->filter->ops->done && !s->done_called) {
+        if (s->filter->ops->done && s->called && !s->done_called) {
             s->done_called = true;
             s->filter->ops->done(s);
         }
@@ -162,6 +162,7 @@ static void start_error(struct exchange *x, enum fault why) {
     x->fault = why;
     exchange_back(x, &error_back, NULL);
     x->state = X_BACK;
+    body_stop(x->up_half.sink);
     x->back->start(x);
 }
 
@@ -196,7 +197,7 @@ enum verdict exchange_answer(struct exchange *x, enum fault why, const char *det
 void exchange_fail(struct exchange *x, enum fault why, const char *detail) {
     if (x->state == X_DONE)
         return;
-    must(x->magic == EXCHANGE_MAGIC && x->state != X_NEW);
+    must(x->magic == EXCHANGE_MAGIC && x->state != X_NEW && !x->calling);
     if (x->head_told) {
         x->fault = why;
         x->fault_detail = detail;
@@ -207,6 +208,8 @@ void exchange_fail(struct exchange *x, enum fault why, const char *detail) {
     }
     if (x->fault && x->back == &error_back)
         return; /* the error answer is on its way; it cannot fail twice */
+    x->refused |= fault_table[why].who == FAULT_WHO_CLIENT && fault_table[why].close;
+    body_stop(x->up_half.sink); /* whoever read it is gone */
     exchange_answer(x, why, detail);
     chain_replace(x);
 }
@@ -261,9 +264,11 @@ static void deadline_passed(struct timer *t) {
 static void move_request(struct exchange *x) {
     half_pump(&x->up_half);
     struct body *sink = x->up_half.sink, *source = &x->up_half.source;
+    if (x->state == X_DONE)
+        return; /* a stage has failed it */
     if (x->state >= X_BACK && x->back->readable && sink->wanted && body_readable(sink))
         x->back->readable(x);
-    if (x->state != X_DONE && source->in > x->max_body && !x->refused && !x->head_told)
+    if (x->state != X_DONE && source->in > x->max_body && !source->stopped)
         exchange_fail(x, FAULT_BODY_TOO_LARGE, NULL);
     if (x->state != X_DONE && source->tell) {
         source->tell = false;

@@ -51,6 +51,7 @@ struct step {
     const struct filter *filter;
     struct list ops;
     unsigned char at; /* index in the plan */
+    bool called;      /* the request came to it: done() will */
     bool done_called;
 };
 

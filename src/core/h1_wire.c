@@ -29,10 +29,12 @@ static void next_chunk(struct h1_writer *w, struct arena *a) {
         w->line = span_of(w->line_buf, h1_chunk_line(w->line_buf, w->raw, w->first));
         w->first = false;
     }
-    if (b->ended) {
-        w->tail = h1_print_last_chunk(b->trailers, a, w->first);
-        w->tail_made = true;
-    }
+    if (!b->ended)
+        return;
+    w->tail = h1_print_last_chunk(b->trailers, a, w->first);
+    if (!w->tail.p) /* no memory: the end must come, the trailers need not (RFC 9110 6.5.1) */
+        w->tail = w->first ? SPAN("0\r\n\r\n") : SPAN("\r\n0\r\n\r\n");
+    w->tail_made = true;
 }
 
 static int add(struct iovec *iov, int n, struct span s) {

@@ -110,12 +110,14 @@ static void idle(struct h1_client *c) {
 
 /* Does the socket really have nothing more? Only asked where the last read filled its piece. */
 static bool ran_dry(struct h1_client *c) {
-    struct span got;
+    char byte; /* the scratch may be full */
+    size_t got;
     if (c->stream.hung_up)
         return false;
     if (!c->stream.readable)
         return true;
-    return stream_read(&thread_of(c)->loop, &c->stream, 1, &got) == IO_AGAIN;
+    c->stream.readable = c->stream.ops->read(&c->stream, &byte, 1, &got) != IO_AGAIN;
+    return !c->stream.readable;
 }
 
 /* The answer has been read to its end, `excess` bytes lie behind it. */
@@ -128,7 +130,7 @@ static void answer_read(struct h1_client *c, size_t excess) {
                  c->requests < c->keepalive_requests && !thread_of(c)->draining;
     if (excess)
         count_up(thread_of(c), upstream_excess_bytes);
-    if (a->m.keep_alive_s && a->m.keep_alive_s * 1000 < c->idle_ms + 1000)
+    if (a->m.keep_alive_s && a->m.keep_alive_s * 1000ull < c->idle_ms + 1000ull)
         c->idle_ms = a->m.keep_alive_s > 1 ? (a->m.keep_alive_s - 1) * 1000 : 1;
     a->conn = NULL;
     c->a = NULL;
@@ -346,7 +348,8 @@ static void read_answer(struct h1_client *c) {
 /* The service takes no more. It may have answered before: reading will tell. */
 static void write_broke(struct h1_client *c) {
     c->a->broken = true;
-    body_stop(c->a->x->up_half.sink);
+    if (c->a->sent_byte) /* else the whole of it may yet go elsewhere */
+        body_stop(c->a->x->up_half.sink);
     c->stream.readable = true;
     read_answer(c);
 }
@@ -429,6 +432,8 @@ static void connected(struct h1_client *c, uint32_t events) {
     count_up(thread_of(c), upstream_connections_opened);
     watch_phases(c);
     loop_output(&thread_of(c)->loop, &c->output);
+    if (c->stream.readable) /* it spoke first, and this was the edge */
+        loop_unfinished(&thread_of(c)->loop, &c->reader);
 }
 
 static void unasked(struct h1_client *c) {
@@ -483,9 +488,21 @@ static uint64_t phase(const struct h1_client *c, enum fault *meaning) {
     return a->blocked ? a->service->idle_timeout_ms : 0; /* else the client is the slow one */
 }
 
+/* Phases change without a word to the timer, so while it runs it looks as often as the shortest of
+ * them asks for. */
+static uint64_t shortest_phase(const struct h1_client *c, uint64_t ms) {
+    const struct service_conf *s = c->a->service;
+    if (c->state == CLIENT_CONNECTING)
+        return ms;
+    if (s->first_byte_timeout_ms && s->first_byte_timeout_ms < ms)
+        ms = s->first_byte_timeout_ms;
+    return s->idle_timeout_ms && s->idle_timeout_ms < ms ? s->idle_timeout_ms : ms;
+}
+
 static void watch_phases(struct h1_client *c) {
     enum fault meaning;
     uint64_t ms = phase(c, &meaning), passed = (now(c) - c->since) / 1000000;
+    ms = shortest_phase(c, ms);
     ms = ms ? (ms > passed ? ms - passed : 0) : 1000;
     if (c->a->deadline_at) {
         uint64_t left = c->a->deadline_at > now(c) ? (c->a->deadline_at - now(c)) / 1000000 : 0;

@@ -24,7 +24,7 @@ static void pool_free(struct deferred *d) {
 }
 
 static void forget_if_empty(struct pool *p) {
-    if (p->open || p->waiting_count)
+    if (p->open || p->waiting_count || p->free.node.next)
         return;
     struct pool **at = slot_of(p->thread, p->endpoint);
     must(*at == p);
@@ -59,6 +59,16 @@ static struct h1_client *take_idle(struct pool *p) {
     return h1_client_of(n);
 }
 
+/* Who may not use a kept connection trades the oldest for a new one. */
+static bool trade_idle(struct pool *p, const struct attempt *a) {
+    if (!list_linked(&p->idle))
+        return false;
+    p->open++; /* stays meanwhile */
+    h1_client_close(h1_client_of(p->idle.prev));
+    p->open--;
+    return endpoint_connection_take(p->endpoint, a->service->max_connections);
+}
+
 /* A kept connection, or a new one where the endpoint's limit allows it. NULL with FAULT_NONE: the
  * limit. */
 static struct h1_client *find(struct pool *p, struct attempt *a, enum fault *why) {
@@ -68,7 +78,7 @@ static struct h1_client *find(struct pool *p, struct attempt *a, enum fault *why
         count_up(p->thread, upstream_connections_reused);
         return c;
     }
-    if (!endpoint_connection_take(p->endpoint, a->service->max_connections))
+    if (!endpoint_connection_take(p->endpoint, a->service->max_connections) && !trade_idle(p, a))
         return NULL;
     p->open++;
     c = h1_client_connect(p, a->service, why);

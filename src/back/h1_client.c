@@ -356,7 +356,7 @@ static void write_broke(struct h1_client *c) {
 
 static void flush(struct output *o) {
     struct h1_client *c = container_of(o, struct h1_client, output);
-    struct iovec iov[H1_WRITER_IOV];
+    struct iovec iov[H1_WRITER_IOV] unzeroed;
     struct attempt *a = c->a;
     if (!a || a->blocked || a->broken || c->state != CLIENT_BUSY)
         return;

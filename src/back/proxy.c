@@ -60,7 +60,7 @@ static struct span host_for(const struct attempt *a) {
 
 void attempt_send(struct attempt *a) {
     struct exchange *x = a->x;
-    struct field extra[EXTRA_FIELDS];
+    struct field extra[EXTRA_FIELDS] unzeroed;
     struct h1_print how = {.extra = extra, .authority = host_for(a)};
     how.extra_count = forward_fields(x, extra, EXTRA_FIELDS);
     enum framing framing = request_framing(x, &how);

@@ -10,6 +10,16 @@
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
+/* Not zeroed where the build zeroes what stands on the stack: for large arrays on the request path
+ * that are written before they are read. */
+#if defined(__has_attribute)
+#if __has_attribute(uninitialized)
+#define unzeroed __attribute__((uninitialized))
+#endif
+#endif
+#ifndef unzeroed
+#define unzeroed
+#endif
 #define must_use __attribute__((warn_unused_result))
 
 _Noreturn void must_failed(const char *what, const char *file, int line);

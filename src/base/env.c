@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <time.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static uint64_t os_now_ns(void) {
@@ -46,31 +47,37 @@ static int os_accept(int fd, struct sockaddr *sa, socklen_t *n) {
     return accept4(fd, sa, n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
+/* The C library makes cancellation points of these calls, which costs two atomic operations each
+ * once there are threads; nothing here is ever cancelled. */
 static ssize_t os_recv(int fd, void *p, size_t n) {
-    return recv(fd, p, n, 0);
+    return syscall(SYS_recvfrom, fd, p, n, 0, NULL, NULL);
 }
 
 /* What is small goes out in one piece: a vectored send costs 0.1 us more than copying it. */
 enum { GATHER_MAX = 4096 };
 
 static ssize_t send_gathered(int fd, const struct iovec *iov, int n, size_t all) {
-    char b[GATHER_MAX];
+    char b[GATHER_MAX] unzeroed;
     size_t at = 0;
     for (int i = 0; i < n; at += iov[i++].iov_len)
         memcpy(b + at, iov[i].iov_base, iov[i].iov_len);
-    return send(fd, b, all, MSG_NOSIGNAL);
+    return syscall(SYS_sendto, fd, b, all, MSG_NOSIGNAL, NULL, 0);
 }
 
 static ssize_t os_writev(int fd, const struct iovec *iov, int n) {
     size_t all = 0;
     if (n == 1)
-        return send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL);
+        return syscall(SYS_sendto, fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL, NULL, 0);
     for (int i = 0; i < n; i++)
         all += iov[i].iov_len;
     if (all <= GATHER_MAX)
         return send_gathered(fd, iov, n, all);
     struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n};
-    return sendmsg(fd, &m, MSG_NOSIGNAL);
+    return syscall(SYS_sendmsg, fd, &m, MSG_NOSIGNAL);
+}
+
+static int os_epoll_wait(int ep, struct epoll_event *ev, int max, int timeout_ms) {
+    return (int)syscall(SYS_epoll_pwait, ep, ev, max, timeout_ms, NULL, 8);
 }
 
 static int os_open(const char *path, int flags, mode_t mode) {
@@ -81,7 +88,7 @@ static int os_open(const char *path, int flags, mode_t mode) {
     {                                                                                              \
         .now_ns = os_now_ns, .wall_ns = os_wall_ns, .random = os_random, .alloc = malloc,          \
         .release = free, .epoll_create = os_epoll_create, .epoll_ctl = epoll_ctl,                  \
-        .epoll_wait = epoll_wait, .event_fd = os_event_fd, .socket = os_socket, .bind = bind,      \
+        .epoll_wait = os_epoll_wait, .event_fd = os_event_fd, .socket = os_socket, .bind = bind,   \
         .listen = listen, .accept = os_accept, .connect = connect, .recv = os_recv,                \
         .writev = os_writev, .shutdown = shutdown, .close = close, .setsockopt = setsockopt,       \
         .getsockopt = getsockopt, .open = os_open, .read = read, .write = write,                   \

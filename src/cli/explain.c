@@ -237,7 +237,7 @@ bool explain_run(struct cli *c, struct snapshot *s, struct explained *e, int *co
     x->facts.http_minor = 11;
     x->facts.protocol = "HTTP/1.1";
     if (address_parse(SPAN("127.0.0.1:50000"), &x->facts.peer))
-        x->facts.client = x->facts.peer;
+        x->facts.client = x->facts.peer, x->facts.peer_text = SPAN("127.0.0.1");
     struct span text = request_text(c, &u, &x->arena);
     if (!text.p) {
         explain_finish(e);

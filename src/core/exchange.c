@@ -61,7 +61,7 @@ static void steps_done(struct exchange *x) {
 }
 
 static void tell_sinks(struct exchange *x) {
-    struct record r;
+    struct record r unzeroed;
     record_make(x, &r);
     for (int i = 0; i < SINKS_MAX && x->thread->sink[i]; i++)
         x->thread->sink[i](x->thread, &r);
@@ -129,7 +129,7 @@ uint64_t exchange_time_left_ms(const struct exchange *x, uint64_t max_ms) {
 
 /* Finds the route, or the fault that stands for it. */
 static enum fault find_route(struct exchange *x) {
-    struct route_found f;
+    struct route_found f unzeroed;
     router_find(x->snap->snapshot->router, &x->req, x->facts.listener, &f);
     if (!f.route) {
         if (!f.path_matched)

@@ -43,6 +43,7 @@ enum x_end { X_END_NONE, X_END_COMPLETED, X_END_ABORTED, X_END_REJECTED };
 
 struct facts {             /* found by the front and the core before any filter runs */
     struct address peer;   /* the other end of the connection */
+    struct span peer_text; /* the peer as text; empty: no IP. Lives as long as the exchange */
     struct address client; /* from trusted proxies' words, else the peer */
     const struct listener_conf *listener;
     struct span hops, host_told; /* of trusted proxies: X-Forwarded-For as far as proven, -Host */

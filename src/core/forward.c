@@ -274,7 +274,7 @@ static bool loops(const struct exchange *x) {
 
 enum fault forward_prepare(struct exchange *x) {
     bool trusted = trusts(x->snap->snapshot, &x->facts.peer);
-    x->facts.client = x->facts.peer;
+    address_copy(&x->facts.client, &x->facts.peer);
     if (trusted)
         listen_to_proxies(x);
     strip_forwarded(x, trusted);
@@ -351,13 +351,11 @@ size_t forward_fields(struct exchange *x, struct field *out, size_t max) {
     const struct facts *f = &x->facts;
     struct span host = f->host_told.n ? f->host_told : x->req.authority;
     size_t room = 4 * f->hops.n + host.n + 2 * ADDRESS_TEXT_MAX + 128, n = 0;
-    char peer_room[ADDRESS_TEXT_MAX],
-        *p = max < FORWARD_FIELDS_MAX ? NULL : arena_try(&x->arena, room);
+    char *p = max < FORWARD_FIELDS_MAX ? NULL : arena_try(&x->arena, room);
     if (!p)
         return 0;
     struct str s = str_on(p, room);
-    bool ip = f->peer.len && f->peer.sa.sa_family != AF_UNIX;
-    struct span peer = ip ? address_text(&f->peer, peer_room, false) : SPAN_NONE;
+    struct span peer = f->peer_text;
     field_set(&out[n++], HDR_VIA, via(x));
     field_set(&out[n++], HDR_X_FORWARDED_FOR, forwarded_for(&s, f->hops, peer));
     field_set(&out[n++], HDR_X_FORWARDED_PROTO, x->req.scheme);

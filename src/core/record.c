@@ -13,7 +13,7 @@ void record_make(const struct exchange *x, struct record *out) {
     *out = (struct record){
         .x = x,
         .snapshot = x->snap ? x->snap->snapshot : NULL,
-        .wall_ns = env.wall_ns() - (total > 0 ? total : 0),
+        .wall_ns = thread_wall_ns(x->thread, x->t.start),
         .status = x->head_told ? x->resp.status : 0,
         .end = (enum x_end)x->end,
         .fault = x->fault,

@@ -53,11 +53,22 @@ void thread_release(struct thread *t, struct snapshot_ref *r) {
         ref_drop(t, r);
 }
 
+/* The wall clock is asked once a second; in between the monotonic one tells. */
+static void second(struct thread *t) {
+    int64_t wall = env.wall_ns();
+    http_date(wall / 1000000000, t->date);
+    t->wall_offset = wall - (int64_t)t->loop.now;
+    t->date_until = t->loop.now + 1000000000u - (uint64_t)(wall % 1000000000);
+}
+
 struct span thread_date(struct thread *t) {
-    if (t->loop.now >= t->date_until) {
-        int64_t wall = env.wall_ns();
-        http_date(wall / 1000000000, t->date);
-        t->date_until = t->loop.now + 1000000000u - (uint64_t)(wall % 1000000000);
-    }
+    if (t->loop.now >= t->date_until)
+        second(t);
     return span_of(t->date, sizeof t->date);
+}
+
+int64_t thread_wall_ns(struct thread *t, uint64_t at) {
+    if (t->loop.now >= t->date_until)
+        second(t);
+    return (int64_t)at + t->wall_offset;
 }

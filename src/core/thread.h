@@ -72,8 +72,9 @@ struct thread {
     bool draining;           /* shutting down: connections close after their answer */
     uint64_t request_seq;    /* part of request ids */
     struct h1_parser parser; /* for heads that come in one piece */
-    uint64_t date_until; /* ns on the loop\'s clock: date[] is right until then */
-    char date[29];       /* HTTP\'s spelling of now */
+    uint64_t date_until;     /* ns on the loop\'s clock: date[] is right until then */
+    int64_t wall_offset;
+    char date[29]; /* HTTP\'s spelling of now */
     char id_prefix[24];
 };
 
@@ -86,6 +87,9 @@ void thread_finish(struct thread *t);
 /* Makes `s` (one reference is taken over) the snapshot of this thread's new exchanges. In the
  * thread. */
 void thread_use_snapshot(struct thread *t, struct snapshot *s);
+/* A point of the loop's clock as wall clock: ns since the epoch, right to the last second's drift.
+ */
+int64_t thread_wall_ns(struct thread *t, uint64_t at);
 /* The Date of an answer made now: 29 bytes, good until the next call. */
 struct span thread_date(struct thread *t);
 struct snapshot_ref *thread_hold(struct thread *t);

@@ -172,7 +172,7 @@ static void blocked(struct h1_conn *c) {
 
 void h1_flush(struct output *o) {
     struct h1_conn *c = container_of(o, struct h1_conn, output);
-    struct iovec iov[H1_WRITER_IOV];
+    struct iovec iov[H1_WRITER_IOV] unzeroed;
     if (!c->x || c->work->blocked)
         return;
     struct h1_work *w = c->work;

@@ -53,6 +53,8 @@ struct h1_conn {
         struct sockaddr_in6 in6;
     } peer;
     uint32_t requests, lingered;
+    char peer_text[INET6_ADDRSTRLEN];
+    unsigned char peer_text_len;
     unsigned char state; /* enum h1_state */
     bool counted, keep;
 };
@@ -73,7 +75,8 @@ static inline void conn_arm(struct h1_conn *c, uint64_t ms) {
     if (ms)
         timer_start(&conn_thread(c)->loop.timers, &c->timer, conn_now(c) / 1000000, ms);
 }
-struct address conn_peer(const struct h1_conn *c);
+/* Into an address that is zero. */
+void conn_peer(const struct h1_conn *c, struct address *out);
 
 /* Ends. */
 void conn_close(struct h1_conn *c);

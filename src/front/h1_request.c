@@ -26,7 +26,9 @@ static bool keep_bytes(struct h1_conn *c, const char *p, size_t n, const struct 
 }
 
 static void fill_facts(struct h1_conn *c, struct exchange *x, const struct h1_parser *p) {
-    x->facts.peer = x->facts.client = conn_peer(c);
+    conn_peer(c, &x->facts.peer);
+    address_copy(&x->facts.client, &x->facts.peer);
+    x->facts.peer_text = span_of(c->peer_text, c->peer_text_len);
     x->facts.listener = listener_conf(c->listener, x->snap->snapshot);
     bool old = p->target_len && p->minor == 0;
     x->facts.http_minor = old ? 10 : 11;

@@ -14,16 +14,10 @@ struct h1_conn *h1_server_of(struct list *node) {
     return container_of(node, struct h1_conn, node);
 }
 
-struct address conn_peer(const struct h1_conn *c) {
-    struct address a = {.len = 0};
-    if (c->peer.sa.sa_family == AF_INET) {
-        a.in = c->peer.in;
-        a.len = sizeof a.in;
-    } else if (c->peer.sa.sa_family == AF_INET6) {
-        a.in6 = c->peer.in6;
-        a.len = sizeof a.in6;
-    }
-    return a;
+void conn_peer(const struct h1_conn *c, struct address *out) {
+    sa_family_t family = c->peer.sa.sa_family;
+    out->len = family == AF_INET ? sizeof c->peer.in : family == AF_INET6 ? sizeof c->peer.in6 : 0;
+    memcpy(&out->sa, &c->peer, out->len);
 }
 
 /* ---- ends ---- */
@@ -31,7 +25,8 @@ struct address conn_peer(const struct h1_conn *c) {
 static void conn_free(struct deferred *d) {
     struct h1_conn *c = container_of(d, struct h1_conn, free);
     unsigned char ip[16] = {0};
-    struct address peer = conn_peer(c);
+    struct address peer = {.len = 0};
+    conn_peer(c, &peer);
     address_ip16(&peer, ip);
     listener_released(c->listener, ip, c->counted);
     mem_free(c);
@@ -195,6 +190,12 @@ struct h1_conn *h1_server_accept(struct listener *l, int fd, const struct addres
         c->peer.in = peer->in;
     else if (peer->len && peer->sa.sa_family == AF_INET6)
         c->peer.in6 = peer->in6;
+    if (c->peer.sa.sa_family) {
+        char text[ADDRESS_TEXT_MAX];
+        struct span t = address_text(peer, text, false);
+        memcpy(c->peer_text, t.p, t.n);
+        c->peer_text_len = (unsigned char)t.n;
+    }
     if (!loop_watch(&l->thread->loop, &c->stream.watch, fd)) {
         mem_free(c);
         return NULL;

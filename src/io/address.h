@@ -26,6 +26,11 @@ must_use bool address_parse(struct span text, struct address *out);
 /* An IP without port, "1.2.3.4", "::1" or "[::1]". */
 must_use bool address_parse_ip(struct span text, struct address *out);
 struct span address_text(const struct address *a, char out[ADDRESS_TEXT_MAX], bool with_port);
+/* Copies what is there, not the room for a path. */
+static inline void address_copy(struct address *to, const struct address *from) {
+    to->len = from->len;
+    memcpy(&to->sa, &from->sa, from->len);
+}
 bool address_eq(const struct address *a, const struct address *b);
 unsigned address_port(const struct address *a);
 void address_set_port(struct address *a, unsigned port);

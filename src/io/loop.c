@@ -193,7 +193,7 @@ static void end_turn(struct loop *l) {
 }
 
 void loop_turn(struct loop *l, int max_wait_ms) {
-    struct epoll_event ev[LOOP_EVENTS];
+    struct epoll_event ev[LOOP_EVENTS] unzeroed;
     struct list todo;
     me = l;
     list_init(&todo);
@@ -205,7 +205,7 @@ void loop_turn(struct loop *l, int max_wait_ms) {
         struct watch *w = ev[i].data.ptr;
         if (w->closed)
             continue;
-        if (i)
+        if ((i & 3) == 3) /* a handler takes some 10 us: good enough for clocks of ms */
             refresh(l);
         w->ready(w, ev[i].events);
         loop_drain(l);

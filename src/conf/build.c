@@ -156,19 +156,29 @@ static void keep_files(struct build *b) {
 }
 
 static void put_constants_in(struct build *b) {
-    struct constants c = {
+    b->constants = (struct constants){
         .arena = b->tree, .diags = b->diags, .getenv = b->options->getenv, .ctx = b->options->ctx};
-    constants_put_in(&c, b->root);
-    for (uint32_t i = 0; c.vars && i < c.vars->count; i++)
-        if (!c.var_used[i])
-            diag_add(b->diags, DIAG_W0108, c.vars->pair[i].key->at, "nobody uses vars.%.*s",
-                     SPAN_ARG(c.vars->pair[i].key->text));
+    constants_put_in(&b->constants, b->root);
+}
+
+static void check_version(struct build *b) {
+    struct node *n = node_get(b->root, "version");
+    if (!n || node_null(n)) {
+        struct diag *d =
+            diag_add(b->diags, DIAG_E0118, b->root->at, "the configuration says no version");
+        diag_help(b->diags, d, "begin it with `version: 1`");
+    } else if (n->kind != NODE_SCALAR || !span_eq(node_plain(n), SPAN("1"))) {
+        diag_add(b->diags, DIAG_E0118, n->at,
+                 "this version of the language is not known; there is 1");
+        n->bad = true;
+    }
 }
 
 static void build_all(struct build *b) {
     keep_files(b);
     put_constants_in(b);
     collect_names(b);
+    check_version(b);
     schema_check(b->tree, b->diags, &b->names, &schema_root_type, b->root);
     build_top(b);
     build_listeners(b);

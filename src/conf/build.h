@@ -25,6 +25,7 @@ struct build {
     const char **file; /* names in the snapshot's arena, by source */
     uint32_t files;
     struct regexes *regexes;
+    struct constants constants;
     struct map services; /* name -> struct service_conf */
     bool *service_used, *listener_used, *set_used;
     struct service_conf *service;
@@ -51,6 +52,7 @@ void build_limits(struct build *b, const struct schema_type *t, struct node *n,
 
 struct text_at {
     struct span text;
+    struct span shown; /* what people see of it, where that differs */
     struct node *node; /* where it was written */
 };
 

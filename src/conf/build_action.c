@@ -197,10 +197,6 @@ static void redirect(struct build *b, struct node *n, struct route *r,
         struct diag *d =
             diag_add(b->diags, DIAG_E0504, written->at, "this redirect says no target");
         diag_help(b->diags, d, "give it `to`, or some of scheme, host and path");
-    } else if (whole && there(part)) {
-        diag_add(b->diags, DIAG_E0115, part->at,
-                 "`to` is the whole target: scheme, host and path stand "
-                 "instead of it");
     }
     r->plan.back = action_back(b, "redirect");
     r->plan.back_conf = c;

@@ -36,8 +36,12 @@ static void build_one(struct build *b, struct listener_conf *l, const struct pai
     }
 }
 
-static void none(struct build *b, struct mark at) {
+static void none(struct build *b, struct mark at, bool there) {
     struct diag *d = diag_add(b->diags, DIAG_E0305, at, "no listener is defined");
+    if (there) {
+        diag_help(b->diags, d, "are the lines below indented deeper than `listeners`?");
+        return;
+    }
     diag_help(b->diags, d, "add listeners: {public: {address: 0.0.0.0:8080}}");
 }
 
@@ -45,14 +49,14 @@ void build_listeners(struct build *b) {
     struct node *n = node_get(b->root, "listeners");
     struct mark top = {b->root->at.file, 0, 0, 0};
     if (!n || node_null(n)) {
-        none(b, top);
+        none(b, n ? n->at : top, n != NULL);
         return;
     }
     n = schema_long(b->tree, b->diags, &schema_listeners_type, n);
     if (n->kind != NODE_MAP)
         return;
     if (n->count == 0)
-        none(b, n->at);
+        none(b, n->at, false);
     uint32_t count = n->count > LISTENERS_MAX ? LISTENERS_MAX : n->count;
     if (n->count > LISTENERS_MAX)
         diag_add(b->diags, DIAG_E0121, n->at, "there are %u listeners; at most 64 are served",

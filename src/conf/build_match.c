@@ -69,7 +69,7 @@ static void add_path(struct build *b, struct narrowed *out, struct span text, st
         n->bad = true;
         return;
     }
-    out->path[out->paths++] = (struct text_at){text, n};
+    out->path[out->paths++] = (struct text_at){.text = text, .node = n};
 }
 
 static void join_one(struct build *b, struct narrowed *out, const struct text_at *group,
@@ -82,6 +82,9 @@ static void join_one(struct build *b, struct narrowed *out, const struct text_at
                  "give the group a path of segments, or the child none");
     } else if (is_regex(t)) {
         add_path(b, out, prefix.n ? regex_joined(b, prefix, t) : t, n);
+        if (prefix.n && out->paths)
+            out->path[out->paths - 1].shown =
+                span_z(arena_fmt(b->tree, "%.*s %.*s", SPAN_ARG(prefix), SPAN_ARG(t)));
     } else if (t.n == 1 && prefix.n) {
         /* "/" in a group is the group's own path, with and without the slash at its end. */
         add_path(b, out, prefix, n);
@@ -165,13 +168,13 @@ static void add_host(struct narrowed *out, struct span t, struct node *n) {
     for (uint32_t i = 0; i < out->hosts; i++)
         if (span_eq(out->host[i].text, t))
             return;
-    out->host[out->hosts++] = (struct text_at){t, n};
+    out->host[out->hosts++] = (struct text_at){.text = t, .node = n};
 }
 
 static void impossible(struct build *b, struct node *n, const char *what,
                        const struct node *group) {
     struct diag *d = diag_add(b->diags, DIAG_E0406, n->at,
-                              "no request can meet this: the group around allows other %s", what);
+                              "no request can meet this: the group around wants %s", what);
     if (group)
         diag_note(b->diags, d, group->at, "the group's condition");
     n->bad = true;
@@ -197,7 +200,7 @@ static void narrow_host(struct build *b, struct node *n, struct narrowed *out) {
             fits |= both.p != NULL;
         }
         if (!fits)
-            impossible(b, at[i], "hosts", group[0].node);
+            impossible(b, at[i], "other hosts", group[0].node);
     }
     if (!out->hosts && groups) { /* said; the group's stand in */
         out->host = group;
@@ -272,7 +275,7 @@ static void narrow_method(struct build *b, struct node *n, struct narrowed *out)
                 m.other[kept++] = m.other[i];
         m.others = kept;
         if (!m.bits && !m.others) {
-            impossible(b, n, "methods", out->method_node);
+            impossible(b, n, "other methods", out->method_node);
             return;
         }
     }
@@ -302,7 +305,7 @@ static void narrow_listener(struct build *b, struct node *n, struct narrowed *ou
     if (!bits)
         return;
     if (out->listeners && !(bits & out->listeners)) {
-        impossible(b, n, "listeners", out->listener_node);
+        impossible(b, n, "other listeners", out->listener_node);
         return;
     }
     out->listeners = out->listeners ? bits & out->listeners : bits;
@@ -368,7 +371,7 @@ static void narrow_values(struct build *b, enum value_of of, struct node *map,
         value_of_text(b, n, v);
         for (uint32_t k = 0; k < count; k++)
             if (contradicts(&all[k], v))
-                impossible(b, map->pair[i].key, "values of it", NULL);
+                impossible(b, map->pair[i].key, "another value", NULL);
         count++;
     }
     out->value[of] = all;

@@ -111,6 +111,8 @@ static struct path_match *paths(struct build *b, const struct narrowed *n, struc
             expression(b, t, &m[i], s);
         else
             segments(b, t, &m[i], s);
+        if (t->shown.n)
+            m[i].text = arena_span(b->arena, t->shown);
     }
     if (n->paths > 1)
         same_captures(b, n, m, s);
@@ -184,7 +186,7 @@ static void put_texts(struct str *s, const struct text_at *t, uint32_t count) {
             continue;
         if (i)
             str_char(s, ',');
-        str_add(s, t[i].text);
+        str_add(s, t[i].shown.n ? t[i].shown : t[i].text);
     }
 }
 

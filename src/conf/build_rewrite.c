@@ -42,26 +42,12 @@ static void with_regex(struct build *b, struct node *n, struct rewrite_conf *c,
     n->bad |= !c->regex || !c->with;
 }
 
-static unsigned ways(struct node *n) {
-    bool path = there(node_get(n, "path"));
-    bool prefix_ = there(node_get(n, "strip")) || there(node_get(n, "add"));
-    bool regex_ = there(node_get(n, "regex")) || there(node_get(n, "with"));
-    return (unsigned)path + (unsigned)prefix_ + (unsigned)regex_;
-}
-
 struct rewrite_conf *rewrite_build(struct build *b, struct node *n,
                                    const struct fact_captures *captures) {
     struct rewrite_conf *c = arena_zero(b->arena, sizeof *c);
     struct schema_fill f = build_fill(b, captures);
     if (n->kind != NODE_MAP)
         return NULL;
-    if (ways(n) > 1) {
-        struct diag *d = diag_add(b->diags, DIAG_E0503, n->at,
-                                  "a rewrite has one way: path; strip and "
-                                  "add; or regex and with");
-        diag_help(b->diags, d, "`inherit: false` drops what groups and defaults say");
-        return NULL;
-    }
     struct node *strip = node_get(n, "strip"), *add = node_get(n, "add"),
                 *path = node_get(n, "path");
     if (there(strip))

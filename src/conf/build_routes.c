@@ -49,7 +49,7 @@ static void name_route(struct routes *r, struct route *route, struct node *n,
     route->name = name ? build_text(b, name) : match_name(b, m);
     struct node *own = name ? name : n;
     struct node *first = map_put(&r->names, route->name, own);
-    if (!first)
+    if (!first || (!name && b->diags->errors)) /* a wrong condition is not a missing one */
         return;
     struct diag *d = diag_add(b->diags, DIAG_E0404, own->at, "there are two routes named \"%.*s\"",
                               SPAN_ARG(route->name));

@@ -17,6 +17,14 @@ static void unused_sets(struct build *b) {
                      SPAN_ARG(sets->pair[i].key->text));
 }
 
+static void unused_vars(struct build *b) {
+    const struct node *vars = b->constants.vars;
+    for (uint32_t i = 0; vars && i < vars->count; i++)
+        if (!b->constants.var_used[i])
+            diag_add(b->diags, DIAG_W0108, vars->pair[i].key->at, "nobody uses vars.%.*s",
+                     SPAN_ARG(vars->pair[i].key->text));
+}
+
 static bool loopback(const struct address *a) {
     struct cidr v4, v6;
     if (!a->len || a->sa.sa_family == AF_UNIX)
@@ -42,7 +50,7 @@ static void trusts_all(struct build *b) {
         const struct cidr *c = &b->s->trusted[i];
         static const unsigned char v4[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
         bool all = c->bits == 0 || (c->bits == 96 && memcmp(c->ip, v4, sizeof v4) == 0);
-        if (!all || !n)
+        if (!all || !n || b->diags->errors)
             continue;
         struct mark at = n->kind == NODE_LIST && i < n->count ? n->item[i]->at : n->at;
         struct diag *d = diag_add(b->diags, DIAG_W0109, at, "every address is a trusted proxy");
@@ -135,18 +143,12 @@ static void secrets(struct build *b) {
     }
 }
 
-static bool has_later(const struct build *b) {
-    for (unsigned i = 0; i < b->diags->count; i++)
-        if (b->diags->diag[i]->info == &diag_codes[DIAG_E0901])
-            return true;
-    return false;
-}
-
 void lint(struct build *b) {
-    /* With features that are not available, what is unused is not known. */
-    if (!has_later(b))
+    if (!b->diags->errors) { /* else what is unused is not known */
         unused_services(b);
-    unused_sets(b);
+        unused_sets(b);
+        unused_vars(b);
+    }
     open_admin(b);
     trusts_all(b);
     late_timeouts(b);

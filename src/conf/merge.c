@@ -15,7 +15,7 @@ static void drop_others(const struct schema_type *t, struct node *result,
     uint32_t kept = 0;
     for (uint32_t i = 0; i < result->count; i++) {
         const struct schema_field *other = schema_field_of(t, result->pair[i].key->text);
-        bool drop = other && other != f && other->group && strcmp(other->group, f->group) == 0;
+        bool drop = other && schema_excludes(f, other);
         if (!drop)
             result->pair[kept++] = result->pair[i];
     }

@@ -22,6 +22,8 @@ bool schema_later(const struct schema_field *f);
 const struct schema_type *schema_choose(const struct schema_type *t, const struct node *n);
 /* Also finds what every policy takes: when, inherit, mode. NULL: unknown. */
 const struct schema_field *schema_field_of(const struct schema_type *t, struct span key);
+/* Of these two keys only one may stand in a map. */
+bool schema_excludes(const struct schema_field *f, const struct schema_field *g);
 /* The long form: short scalars and lists become maps, `true` becomes {}, lists of named things maps
  * by name. What has no long form comes back as it is. Parsed nodes are not changed. */
 struct node *schema_long(struct arena *a, struct diag_list *d, const struct schema_type *t,

@@ -134,8 +134,7 @@ static void check_groups(struct checker *c, const struct schema_type *t, const s
             continue;
         for (uint32_t k = 0; k < i; k++) {
             const struct schema_field *g = schema_field_of(t, n->pair[k].key->text);
-            if (!g || g == f || !g->group || strcmp(f->group, g->group) != 0 ||
-                node_null(n->pair[k].value))
+            if (!g || !schema_excludes(f, g) || node_null(n->pair[k].value))
                 continue;
             bool action = f->flags & FIELD_ACTION;
             struct diag *d =
@@ -153,7 +152,8 @@ static void check_required(struct checker *c, const struct todo *t, const struct
     for (unsigned i = 0; i < t->type->object->fields; i++) {
         const struct schema_field *f = &t->type->object->field[i];
         struct node *v = f->flags & FIELD_REQUIRED ? node_get(n, f->key) : NULL;
-        if (!(f->flags & FIELD_REQUIRED) || (v && !node_null(v)))
+        bool version = t->type->object == &schema_root; /* has a code of its own */
+        if (!(f->flags & FIELD_REQUIRED) || version || (v && !node_null(v)))
             continue;
         t->node->bad = true;
         struct diag *d = diag_add(c->diags, DIAG_E0114, t->node->at, "%s needs the key `%s`",

@@ -66,6 +66,15 @@ const struct schema_field *schema_field_of(const struct schema_type *t, struct s
     return f;
 }
 
+bool schema_excludes(const struct schema_field *f, const struct schema_field *g) {
+    if (f == g || !f->group || !g->group)
+        return false;
+    const char *way = strchr(f->group, '/');
+    if (strcmp(f->group, g->group) == 0)
+        return !way;
+    return way && strncmp(f->group, g->group, (size_t)(way - f->group) + 1) == 0;
+}
+
 static struct node *wrapped(struct arena *a, const char *key, struct node *n) {
     struct node *map = node_new_map(a, n, 1);
     map->pair[0] = (struct pair){node_new_scalar(a, n, key), n, NULL};

@@ -117,6 +117,8 @@ static bool size(const struct reading *r) {
 static bool byterate(const struct reading *r) {
     uint64_t v;
     enum unit_result u = units_byterate(r->text, &v);
+    if (u == UNIT_MISSING && units_size(r->text, &v) == UNIT_FINE)
+        return unit_wrong(r, u, DIAG_E0204, "a data rate", "a size and /s: 240B/s, 1MiB/s");
     if (u == UNIT_MISSING)
         return missing_unit(r, "a data rate", "B/s", "KiB/s");
     if (u != UNIT_FINE)
@@ -220,9 +222,16 @@ static bool address(const struct reading *r) {
     return true;
 }
 
+static bool prefix_only(const struct cidr *c) {
+    for (unsigned bit = c->bits; bit < 128; bit++)
+        if (c->ip[bit / 8] & (0x80u >> bit % 8))
+            return false;
+    return true;
+}
+
 static bool network(const struct reading *r) {
     struct cidr c;
-    if (!cidr_parse(r->text, &c)) {
+    if (!cidr_parse(r->text, &c) || !prefix_only(&c)) {
         struct diag *d = wrong(r, DIAG_E0210, "a network or an IP address");
         diag_help(r->diags, d,
                   "write 10.0.0.0/8, 2001:db8::/32 or 192.0.2.1; no bits may be set behind "

@@ -203,6 +203,14 @@ struct open {
     uint32_t next;
 };
 
+/* Nothing below is wrong. */
+static bool all_fine(const struct node *n) {
+    for (uint32_t i = 0; n->kind != NODE_SCALAR && i < n->count; i++)
+        if ((n->kind == NODE_MAP ? n->pair[i].value : n->item[i])->bad)
+            return false;
+    return !n->bad;
+}
+
 static void json_next(const struct schema_fill *f, struct draft *out, struct open *top,
                       struct node **go, unsigned scopes) {
     struct node *n = top->node, *child;
@@ -239,6 +247,7 @@ const struct template *schema_json(const struct schema_fill *f, struct node *roo
         struct node *go = NULL;
         if (top->next == top->node->count) {
             draft_z(&out, top->node->kind == NODE_MAP ? "}" : "]");
+            top->node->bad |= !all_fine(top->node);
             depth--;
             continue;
         }
@@ -248,5 +257,5 @@ const struct template *schema_json(const struct schema_fill *f, struct node *roo
     }
     struct span source = arena_span(f->arena, draft_span(&out));
     draft_finish(&out);
-    return compile(f, root, source, PLACE_JSON, scopes);
+    return root->bad ? NULL : compile(f, root, source, PLACE_JSON, scopes);
 }

@@ -86,12 +86,14 @@ static const struct schema_word redirect_words[] = {{"301", 301, false}, {"302",
 static const struct schema_type redirect_status = {
     .kind = SCHEMA_ENUM, .words = redirect_words, .what = "a status of redirects"};
 static const struct schema_field redirect[] = {
-    {ROW("to", location, "The whole target."), FIELD(struct redirect_conf, to), .group = "whole"},
-    {ROW("scheme", type_template_text, "Another scheme."), FIELD(struct redirect_conf, scheme)},
+    {ROW("to", location, "The whole target."), FIELD(struct redirect_conf, to),
+     .group = "target/whole"},
+    {ROW("scheme", type_template_text, "Another scheme."), FIELD(struct redirect_conf, scheme),
+     .group = "target/parts"},
     {ROW("host", type_template_text, "Another host, with its port."),
-     FIELD(struct redirect_conf, host)},
-    {ROW("path", location, "Another path; it may hold a query."),
-     FIELD(struct redirect_conf, path)},
+     FIELD(struct redirect_conf, host), .group = "target/parts"},
+    {ROW("path", location, "Another path; it may hold a query."), FIELD(struct redirect_conf, path),
+     .group = "target/parts"},
     {ROW("status", redirect_status, "308 and 307 keep the method; 301, 302 and 303 may not."),
      FIELD(struct redirect_conf, status), .shipped = "308"},
 };
@@ -132,13 +134,15 @@ static const struct schema_type prefix = {
 static const struct schema_type regex = {.kind = SCHEMA_REGEX};
 static const struct schema_field rewrite[] = {
     {ROW("path", rewrite_path, "The whole new path; it may hold a query."),
-     FIELD(struct rewrite_conf, path), .group = "rewrite by path"},
-    {ROW("strip", prefix, "A prefix that is taken off, by whole segments."),
-     .flags = FIELD_NO_FILL},
-    {ROW("add", prefix, "A prefix that is put before the rest."), .flags = FIELD_NO_FILL},
-    {ROW("regex", regex, "A regular expression, searched in the path."), .flags = FIELD_NO_FILL},
+     FIELD(struct rewrite_conf, path), .group = "way/path"},
+    {ROW("strip", prefix, "A prefix that is taken off, by whole segments."), .flags = FIELD_NO_FILL,
+     .group = "way/prefix"},
+    {ROW("add", prefix, "A prefix that is put before the rest."), .flags = FIELD_NO_FILL,
+     .group = "way/prefix"},
+    {ROW("regex", regex, "A regular expression, searched in the path."), .flags = FIELD_NO_FILL,
+     .group = "way/regex"},
     {ROW("with", rewrite_path, "What replaces the match; $1 is its first group."),
-     .flags = FIELD_NO_FILL},
+     .flags = FIELD_NO_FILL, .group = "way/regex"},
 };
 const struct schema_object schema_rewrite = {
     .name = "rewrite",

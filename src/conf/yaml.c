@@ -243,7 +243,8 @@ static const char *syntax_help(const char *problem) {
 
 static void syntax_error(struct reader *r, const yaml_parser_t *p) {
     const char *problem = p->problem ? p->problem : "it cannot be read";
-    struct mark at = mark_of(r, &p->problem_mark, NULL);
+    bool at_end = strstr(problem, "end of stream") && p->context; /* what is open says more */
+    struct mark at = mark_of(r, at_end ? &p->context_mark : &p->problem_mark, NULL);
     if (p->error == YAML_READER_ERROR)
         at = (struct mark){r->source, 0, 0, 0};
     struct diag *d = diag_add(r->diags, DIAG_E0103, at, "%s%s%s", p->context ? p->context : "",
@@ -252,7 +253,7 @@ static void syntax_error(struct reader *r, const yaml_parser_t *p) {
     const char *help = syntax_help(problem);
     if (help)
         diag_help(r->diags, d, "%s", help);
-    if (p->context && p->context_mark.line != p->problem_mark.line)
+    if (!at_end && p->context && p->context_mark.line != p->problem_mark.line)
         diag_note(r->diags, d, mark_of(r, &p->context_mark, NULL), "it began here");
 }
 

@@ -102,7 +102,7 @@ struct schema_field {
     unsigned width;      /* bytes of an integer: 1, 2, 4, 8 */
     const char *shipped; /* as it would be written; NULL: none */
     const char *doc;     /* one sentence */
-    const char *group;   /* of several fields with one group at most one may stand */
+    const char *group;   /* "x": excludes every other key of group "x"; "x/a": every key of "x/b" */
 };
 
 struct schema_object {

@@ -411,11 +411,15 @@ def parse():
     a.add_argument('--quick', action='store_true', help='short rounds and smaller numbers')
     a.add_argument('--proxies', default='nginx,haproxy,sluice', help='default: %(default)s')
     a.add_argument('--sluice', default=Sluice.binary, metavar='FILE', help='the binary to measure')
+    a.add_argument('--compare', metavar='FILE', help='another build of sluice to run beside it, as "other"')
     a.add_argument('--build', default=os.path.join(ROOT, 'build'), metavar='DIR',
                    help='the build folder with bench/load and bench/origin')
     o = a.parse_args()
     o.rounds = o.rounds or (3 if o.quick else 7)
     o.seconds = o.seconds or (0.5 if o.quick else 2)
+    if o.compare:
+        ALL['other'] = type('Other', (Sluice,), {'name': 'other', 'binary': os.path.abspath(o.compare)})
+        o.proxies += ',other'
     unknown = set(o.proxies.split(',')) - set(ALL)
     if unknown:
         a.error(f'unknown proxy {", ".join(unknown)}; there are {", ".join(ALL)}')

@@ -170,6 +170,7 @@ static void status_services(struct text *t, const struct snapshot *s) {
         json_str(t, "name", c->name);
         service_walk(c, &(struct service_walk){.service = status_service, .ctx = t});
         json_u64(t, "answers", metrics_service_answers(c));
+        json_u64(t, "failures", metrics_service_failures(c));
         json_seconds(t, "p50_seconds", metrics_service_quantile(c, 0.5));
         json_seconds(t, "p99_seconds", metrics_service_quantile(c, 0.99));
         json_open(t, "endpoints", '[');

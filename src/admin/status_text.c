@@ -150,6 +150,7 @@ static void services(struct text *t, const struct snapshot *s) {
         text_lit(t, "\n  service ");
         name(t, c->name);
         text_lit(t, ": ");
+        number(t, metrics_service_failures(c), " failures, ");
         number(t, metrics_service_answers(c), " answers, half within ");
         milliseconds(t, metrics_service_quantile(c, 0.5));
         text_lit(t, ", 99 % within ");

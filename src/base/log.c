@@ -166,19 +166,17 @@ static void line_end(struct str *s, uint64_t suppressed) {
 
 void log_event(enum level level, const char *code, const char *fmt, ...) {
     char text[LOG_EVENT_MAX], line[LOG_EVENT_MAX];
-    struct code *c;
     va_list ap;
-    if (!log_event_wanted(level))
+    va_start(ap, fmt);
+    int n = log_event_wanted(level) ? vsnprintf(text, sizeof text, fmt, ap) : -1;
+    va_end(ap);
+    if (n < 0)
         return;
-    c = code_of(code);
+    struct code *c = code_of(code);
     if (!allowed(c, (uint64_t)env.wall_ns() / 1000000000))
         return;
-    va_start(ap, fmt);
-    int n = vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
     struct str s = line_begin(line, level, code);
-    if (n > 0)
-        put_text(&s, span_of(text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1));
+    put_text(&s, span_of(text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1));
     s.full |= n >= (int)sizeof text;
     line_end(&s, atomic_exchange(&c->suppressed, 0));
 }

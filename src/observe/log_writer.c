@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <time.h>
 
 enum file_state { FILE_FREE, FILE_OPEN, FILE_CLOSING };
 enum { RINGS_MAX = 256, RETRY_MS_MAX = 10000 };
@@ -307,13 +308,18 @@ static void turn(void) {
     log_pass(flush);
 }
 
+/* Not by the wall clock, which may jump. */
+static bool sem_within(sem_t *s, unsigned ms) {
+    uint64_t until = env.now_ns() + ms * 1000000ull;
+    struct timespec ts = {(time_t)(until / 1000000000), (long)(until % 1000000000)};
+    return sem_clockwait(s, CLOCK_MONOTONIC, &ts) == 0;
+}
+
 static void *run(void *unused) {
     (void)unused;
     pthread_setname_np(pthread_self(), "sluice-log");
     while (!atomic_load(&writer.stop)) {
-        int64_t until = env.wall_ns() + LOG_PERIOD_MS * 1000000;
-        struct timespec ts = {until / 1000000000, until % 1000000000};
-        if (sem_timedwait(&writer.wake, &ts) < 0 && errno != ETIMEDOUT && errno != EINTR)
+        if (!sem_within(&writer.wake, LOG_PERIOD_MS) && errno != ETIMEDOUT && errno != EINTR)
             break;
         turn();
     }
@@ -350,15 +356,13 @@ bool log_start(void) {
 void log_stop(unsigned grace_ms) {
     if (!writer.running)
         return;
-    int64_t until = env.wall_ns() + grace_ms * 1000000ll;
-    struct timespec ts = {until / 1000000000, until % 1000000000};
-    int waited;
+    bool ended;
     atomic_store(&writer.stop, true);
     sem_post(&writer.wake);
-    while ((waited = sem_timedwait(&writer.done, &ts)) < 0 && errno == EINTR)
+    while (!(ended = sem_within(&writer.done, grace_ms)) && errno == EINTR)
         ;
     log_event_output(NULL);
-    if (waited < 0) { /* it hangs in a write: the process ends without it */
+    if (!ended) { /* it hangs in a write: the process ends without it */
         pthread_detach(writer.thread);
         return;
     }

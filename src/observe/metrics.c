@@ -98,7 +98,8 @@ static void clear_route(struct metrics_local *l, unsigned row) {
     histogram_clear(&c->duration);
 }
 static void clear_service(struct metrics_local *l, unsigned row) {
-    histogram_clear(&l->service[row]);
+    atomic_store_explicit(&l->service[row].failed, 0, memory_order_relaxed);
+    histogram_clear(&l->service[row].answer);
 }
 
 static bool route_taken[ROUTE_ROWS], service_taken[SERVICE_ROWS];
@@ -190,8 +191,11 @@ void metrics_record(struct thread *t, const struct record *r) {
     histogram_add(&c->duration, r->total_ns);
     if (r->fault != FAULT_NONE)
         count_add(l->fault[r->fault], 1);
+    struct service_cell *s = &l->service[metrics_service_row(r->x->service)];
     if (r->upstream_ns >= 0)
-        histogram_add(&l->service[metrics_service_row(r->x->service)], (uint64_t)r->upstream_ns);
+        histogram_add(&s->answer, (uint64_t)r->upstream_ns);
+    if (r->x->service && fault_table[r->fault].who == FAULT_WHO_UPSTREAM)
+        count_add(s->failed, 1);
 }
 
 /* Reading */

@@ -64,6 +64,7 @@ const struct metrics_state *metrics_state(void);
  */
 uint64_t metrics_service_quantile(const struct service_conf *s, double q);
 uint64_t metrics_service_answers(const struct service_conf *s);
+uint64_t metrics_service_failures(const struct service_conf *s);
 
 /* The Prometheus text of everything here. Endpoints are added by admin, which may see them. */
 void metrics_write(struct text *out, const struct snapshot *s);

@@ -15,10 +15,14 @@ struct route_cell {
     _Atomic uint64_t request_bytes, response_bytes;
     struct histogram duration;
 };
+struct service_cell {
+    _Atomic uint64_t failed;
+    struct histogram answer; /* time to the response head */
+};
 struct metrics_local {
     _Atomic uint64_t fault[FAULT_COUNT];
     struct route_cell route[ROUTE_ROWS];
-    struct histogram service[SERVICE_ROWS];
+    struct service_cell service[SERVICE_ROWS];
 };
 
 unsigned metrics_route_row(const struct route *r); /* NULL: ROW_NONE */

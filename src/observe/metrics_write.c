@@ -143,9 +143,16 @@ static void add_route(const struct metrics_local *l, void *ctx) {
     histogram_sum(&c->duration, &sum->duration);
 }
 
+struct service_sum {
+    uint64_t failed;
+    struct histogram_sum answer;
+};
+
 static void add_service(const struct metrics_local *l, void *ctx) {
     struct pick *p = ctx;
-    histogram_sum(&l->service[p->row], p->sum);
+    struct service_sum *sum = p->sum;
+    sum->failed += load(&l->service[p->row].failed);
+    histogram_sum(&l->service[p->row].answer, &sum->answer);
 }
 
 static struct route_sum route_sum_of(unsigned row) {
@@ -153,18 +160,21 @@ static struct route_sum route_sum_of(unsigned row) {
     metrics_each(add_route, &(struct pick){row, &sum});
     return sum;
 }
-static struct histogram_sum service_sum_of(unsigned row) {
-    struct histogram_sum sum = {0};
+static struct service_sum service_sum_of(unsigned row) {
+    struct service_sum sum = {0};
     metrics_each(add_service, &(struct pick){row, &sum});
     return sum;
 }
 
 uint64_t metrics_service_quantile(const struct service_conf *s, double q) {
-    struct histogram_sum sum = service_sum_of(metrics_service_row(s));
-    return histogram_quantile(&sum, q);
+    struct service_sum sum = service_sum_of(metrics_service_row(s));
+    return histogram_quantile(&sum.answer, q);
 }
 uint64_t metrics_service_answers(const struct service_conf *s) {
-    return service_sum_of(metrics_service_row(s)).count;
+    return service_sum_of(metrics_service_row(s)).answer.count;
+}
+uint64_t metrics_service_failures(const struct service_conf *s) {
+    return service_sum_of(metrics_service_row(s)).failed;
 }
 
 static void write_histogram(struct text *out, const char *name, struct metric_label by,
@@ -248,22 +258,43 @@ static void write_routes(struct text *out, const struct snapshot *s) {
     visit_routes(&(struct route_visit){out, write_duration}, s);
 }
 
-static void write_service(struct text *out, unsigned row, struct span name) {
-    struct histogram_sum sum = service_sum_of(row);
-    if (sum.count)
-        write_histogram(out, "sluice_upstream_duration_seconds",
-                        (struct metric_label){"service", name}, &sum);
+/* The same for services. */
+struct service_visit {
+    struct text *out;
+    void (*write)(struct text *out, struct metric_label service, const struct service_sum *sum);
+};
+
+static void visit_service(const struct service_visit *v, unsigned row, struct span name) {
+    struct service_sum sum = service_sum_of(row);
+    if (sum.answer.count || sum.failed)
+        v->write(v->out, (struct metric_label){"service", name}, &sum);
 }
 
-static void write_services(struct text *out, const struct snapshot *s) {
-    metric_family(out, "sluice_upstream_duration_seconds", "histogram",
-                  "Time until the head of a service's answer, by service");
-    write_service(out, ROW_OTHER, SPAN("(other)"));
+static void visit_services(const struct service_visit *v, const struct snapshot *s) {
+    visit_service(v, ROW_OTHER, SPAN("(other)"));
     for (uint32_t i = 0; i < s->service_count; i++) {
         unsigned row = metrics_service_row(&s->service[i]);
         if (row >= ROW_NAMES)
-            write_service(out, row, s->service[i].name);
+            visit_service(v, row, s->service[i].name);
     }
+}
+
+static void write_answer_time(struct text *out, struct metric_label service,
+                              const struct service_sum *sum) {
+    write_histogram(out, "sluice_upstream_duration_seconds", service, &sum->answer);
+}
+static void write_failed(struct text *out, struct metric_label service,
+                         const struct service_sum *sum) {
+    metric_u64(out, "sluice_upstream_failures_total", &service, 1, sum->failed);
+}
+
+static void write_services(struct text *out, const struct snapshot *s) {
+    metric_family(out, "sluice_upstream_failures_total", "counter",
+                  "Requests that a service failed: no connection, no answer, a broken one");
+    visit_services(&(struct service_visit){out, write_failed}, s);
+    metric_family(out, "sluice_upstream_duration_seconds", "histogram",
+                  "Time until the head of a service's answer, by service");
+    visit_services(&(struct service_visit){out, write_answer_time}, s);
 }
 
 /* Logs, configuration, process */
@@ -366,6 +397,6 @@ void metrics_write(struct text *out, const struct snapshot *s) {
  * bytes, a histogram; endpoints with eight (admin); 300 for everything else. */
 enum { HIST_SERIES = HIST_HIGH - HIST_LOW + 3 };
 _Static_assert((METRIC_ROUTES + 2) * (CLASSES + 2 + HIST_SERIES) +
-                       (METRIC_SERVICES + 2) * HIST_SERIES + METRIC_ENDPOINTS * 8 + 300 <=
+                       (METRIC_SERVICES + 2) * (1 + HIST_SERIES) + METRIC_ENDPOINTS * 8 + 300 <=
                    METRIC_SERIES_MAX,
                "the number of series is bounded");

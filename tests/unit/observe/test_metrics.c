@@ -115,7 +115,9 @@ static void requests_are_summed_over_threads(void **state) {
     assert_true(value("sluice_request_duration_seconds_sum{route=\"products\"}") > 0.0049);
     assert_true(value("sluice_upstream_duration_seconds_count{service=\"product\"}") == 2);
     assert_true(value("sluice_faults_total{code=\"connect_failed\",who=\"upstream\"}") == 2);
+    assert_true(value("sluice_upstream_failures_total{service=\"product\"}") == 2);
     assert_true(metrics_service_answers(&s.service) == 2);
+    assert_true(metrics_service_failures(&s.service) == 2);
     assert_in_range(metrics_service_quantile(&s.service, 0.5), 768000, 1024000);
 }
 

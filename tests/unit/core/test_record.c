@@ -22,6 +22,7 @@ static int begin(void **state) {
     env.wall_ns = wall;
     memset(&x, 0, sizeof x);
     x.thread = &thread;
+    thread.loop.now = 2000;
     x.snap = &ref;
     x.route = &route;
     x.service = &service;

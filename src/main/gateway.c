@@ -203,7 +203,8 @@ static void opened(struct order *o) {
     stop(g);
 }
 
-static bool open_listeners(struct gateway *g, struct snapshot *s, struct order **order) {
+static bool open_listeners(struct gateway *g, struct snapshot *s) {
+    struct order **order = g->opening;
     char text[512];
     struct str why = str_on(text, sizeof text - 1);
     for (unsigned w = 0; w < g->workers; w++)
@@ -240,7 +241,8 @@ static bool watch_outside(struct gateway *g, int signals) {
            (g->channel.fd < 0 || loop_watch(&g->control.loop, &g->supervisor, g->channel.fd));
 }
 
-static bool start_serving(struct gateway *g, struct snapshot *s, struct order **order) {
+static bool start_serving(struct gateway *g, struct snapshot *s) {
+    struct order **order = g->opening;
     if (!rooms_start(&g->control))
         return false;
     rooms_attach(s);
@@ -261,14 +263,13 @@ static bool start_serving(struct gateway *g, struct snapshot *s, struct order **
 }
 
 static int start(struct gateway *g, struct snapshot *s) {
-    struct order *order[WORKERS_MAX];
     struct user user;
     int signals = take_signals();
     g->workers = worker_count(g, s);
     if (signals < 0 || (g->call->user && !user_find(g->call->user, &user)))
         return CLI_FAILED;
-    if (!init_threads(g) || !watch_outside(g, signals) || !open_listeners(g, s, order) ||
-        !privileges_drop(g->call->user ? &user : NULL) || !start_serving(g, s, order))
+    if (!init_threads(g) || !watch_outside(g, signals) || !open_listeners(g, s) ||
+        !privileges_drop(g->call->user ? &user : NULL) || !start_serving(g, s))
         return CLI_FAILED;
     return CLI_FINE;
 }
@@ -306,7 +307,8 @@ static bool begin_alone(struct gateway *g, struct pidfile *p) {
 }
 
 int gateway_run(const struct cli_call *call) {
-    struct gateway *g = mem_alloc(sizeof *g);
+    static struct gateway gateway; /* a process is one gateway */
+    struct gateway *g = &gateway;
     struct pidfile pidfile;
     g->call = call;
     prctl(PR_SET_NAME, "sluice");
@@ -315,17 +317,16 @@ int gateway_run(const struct cli_call *call) {
     systemd_init(&g->channel.systemd);
     resources_take(&g->resources);
     rooms_init();
-    struct snapshot *s = reload_first(g);
-    if (!s)
+    g->first = reload_first(g);
+    if (!g->first)
         return CLI_CONFIG;
-    int code = begin_alone(g, &pidfile) ? start(g, s) : CLI_FAILED;
+    int code = begin_alone(g, &pidfile) ? start(g, g->first) : CLI_FAILED;
     if (code) /* nothing serves yet: the process's end cleans up */
         return code;
-    snapshot_unref_atomic(s);
+    snapshot_unref_atomic(g->first);
     loop_run(&g->control.loop);
     code = g->failed ? CLI_FAILED : CLI_FINE;
     finish(g);
     pidfile_drop(&pidfile);
-    mem_free(g);
     return code;
 }

@@ -35,6 +35,8 @@ struct gateway {
     unsigned failed; /* listening sockets that no worker could watch at start */
     unsigned unanswered; /* pings of the watchdog */
     uint64_t generation;
+    struct snapshot *first;             /* during the start */
+    struct order *opening[WORKERS_MAX]; /* likewise */
 };
 
 /* The serving process from start to end; returns the exit code. */

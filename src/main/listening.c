@@ -106,7 +106,9 @@ bool listening_admin(struct gateway *g, const struct snapshot *old, const struct
     if (old && address_eq(&old->admin, &next->admin))
         return true;
     if (next->admin.len) {
-        int err = channel_listen(&g->channel, &next->admin, 1, fd, &n);
+        struct listener_conf same = {.address = next->admin};
+        int err = has(next, &same, false) ? EADDRINUSE /* one of its own listeners */
+                                          : channel_listen(&g->channel, &next->admin, 1, fd, &n);
         if (err) {
             say_why(message, name, next->admin_text, NULL, err);
             return false;

@@ -91,10 +91,12 @@ static uint64_t open_connections(const struct thread *t) {
 static void look_drained(struct timer *timer) {
     struct worker *w = container_of(timer, struct worker, drain_look);
     struct thread *t = &w->thread;
-    if (open_connections(t) == 0 && !list_linked(&t->exchanges))
-        order_done(w->draining);
-    else
+    if (open_connections(t) || list_linked(&t->exchanges)) {
         timer_start(&t->loop.timers, timer, now_ms(t), DRAIN_LOOK_MS);
+        return;
+    }
+    order_done(w->draining);
+    w->draining = NULL;
 }
 
 void order_drain(struct order *o) {
@@ -108,6 +110,8 @@ void order_drain(struct order *o) {
 void order_stop(struct order *o) {
     struct thread *t = &o->worker->thread;
     timer_stop(&o->worker->drain_look);
+    if (o->worker->draining)
+        order_drop(o->worker->draining);
     listeners_stop(t);
     t->loop.stop = true;
     order_drop(o);

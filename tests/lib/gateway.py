@@ -94,6 +94,7 @@ class Gateway:
         self.dir = tempfile.mkdtemp(prefix='sluice-test-')
         self.ports = {name: free_port() for name in ('PORT', 'ADMIN', *ports)}
         self.port = self.ports['PORT']
+        self.stopped = False
         self.admin_port = self.ports['ADMIN']
         self.config_path = os.path.join(self.dir, 'sluice.yaml')
         for name, text in (files or {}).items():
@@ -170,7 +171,10 @@ class Gateway:
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def stop(self, code=0, number=signal.SIGTERM):
-        """Ends it and checks how it ended."""
+        """Ends it and checks how it ended. Once: leaving the block does not do it again."""
+        if self.stopped:
+            return
+        self.stopped = True
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:

@@ -1,0 +1,22 @@
+#include "main/registry.h"
+#include "back/canned.h"
+#include "back/proxy.h"
+#include "cli/cli.h"
+#include "cli/status.h"
+#include "filter/rewrite.h"
+#include "main/control.h"
+#include "main/run.h"
+#include "observe/log.h"
+
+static const struct policy *const policies[] = {&rewrite_policy};
+static const struct back_ops *const backs[] = {&proxy_back, &canned_respond, &canned_redirect,
+                                               &canned_https};
+
+const struct conf_registry registry = {.policy = policies,
+                                       .policies = array_len(policies),
+                                       .back = backs,
+                                       .backs = array_len(backs),
+                                       .log = &log_policy};
+
+const struct cli_parts cli_parts = {
+    .registry = &registry, .run = run, .reload = control_reload, .status = cli_status};

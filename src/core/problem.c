@@ -189,13 +189,15 @@ static bool answer_replaced(struct exchange *x, const struct error_answer *e) {
 
 void problem_answer(struct exchange *x) {
     int status = fault_table[x->fault].status;
+    if (status < 400 || status > 599 || status == 499) /* 499 is for the log: nobody listens */
+        status = 500;
     const struct error_answer *e = replacement(x);
     if (!x->facts.client.len)
         x->facts.client = x->facts.peer;
     forward_request_id(x);
-    start_head(x, status >= 400 && status <= 599 ? status : 500);
+    start_head(x, status);
     if (e && answer_replaced(x, e))
         return;
-    start_head(x, status >= 400 && status <= 599 ? status : 500);
+    start_head(x, status);
     answer_shipped(x);
 }

@@ -121,7 +121,10 @@ static struct arena_block *block_get(struct arena *a, size_t n, size_t *size) {
 }
 
 void *arena_try(struct arena *a, size_t n) {
-    n = (n + 15) & ~(size_t)15;
+    if (n > SIZE_MAX / 2)
+        return NULL;
+    n = n ? (n + 15) & ~(size_t)15
+          : 16; /* NULL means no memory, also where nothing was asked for */
     if (n <= (size_t)(a->end - a->at))
         return arena_alloc(a, n);
     size_t size;

@@ -45,13 +45,13 @@ static void pieces(void **state) {
     unsigned char *piece[3000];
     arena_init(&a, &cache);
     for (size_t i = 0; i < array_len(piece); i++) {
-        size_t n = i * 7 % 9000; /* some larger than a block */
+        size_t n = 1 + i * 7 % 9000; /* some larger than a block */
         piece[i] = arena_alloc(&a, n);
         assert_int_equal((uintptr_t)piece[i] % 16, 0);
         memset(piece[i], (int)(i % 251), n);
     }
     for (size_t i = 0; i < array_len(piece); i++) /* nobody wrote over anybody */
-        for (size_t k = 0; k < i * 7 % 9000; k++)
+        for (size_t k = 0; k < 1 + i * 7 % 9000; k++)
             assert_int_equal(piece[i][k], i % 251);
     unsigned char *z = arena_zero(&a, 500);
     for (size_t k = 0; k < 500; k++)

@@ -191,8 +191,10 @@ def metrics_page():
         equal(sample(page, 'sluice_response_bytes_total', route='products'), 2000)
         equal(sample(page, 'sluice_faults_total', code='no_route', who='client'), 1)
         equal(sample(page, 'sluice_faults_total', code='connect_failed', who='upstream'), 1)
-        counts = page['sluice_upstream_duration_seconds'].parts['_count']
-        equal(counts, {(('service', 'product'),): 2.0})
+        equal(page['sluice_upstream_duration_seconds'].parts['_count'],
+              {(('service', 'product'),): 2.0, (('service', 'nowhere'),): 0.0})
+        equal(page['sluice_upstream_failures_total'].samples,
+              {(('service', 'product'),): 0.0, (('service', 'nowhere'),): 1.0})
         where = dict(service='product', endpoint=up.address)
         equal(sample(page, 'sluice_endpoint_requests_total', **where), 2)
         equal(sample(page, 'sluice_endpoint_requests_in_flight', **where), 0)

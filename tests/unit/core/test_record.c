@@ -21,6 +21,8 @@ static int begin(void **state) {
     (void)state;
     env.wall_ns = wall;
     memset(&x, 0, sizeof x);
+    memset(&thread, 0, sizeof thread);
+    thread.loop.now = 2000;
     x.thread = &thread;
     thread.loop.now = 2000;
     x.snap = &ref;

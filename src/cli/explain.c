@@ -231,6 +231,7 @@ bool explain_run(struct cli *c, struct snapshot *s, struct explained *e, int *co
     arena_init(&x->arena, NULL);
     e->ref = (struct snapshot_ref){.snapshot = s};
     x->thread = e->thread;
+    memcpy(e->thread->id_prefix, "example", sizeof "example");
     x->snap = &e->ref;
     head_init(&x->req, &x->arena);
     x->facts.listener = e->listener;

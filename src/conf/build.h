@@ -26,6 +26,7 @@ struct build {
     uint32_t files;
     struct regexes *regexes;
     struct constants constants;
+    struct leaf *leaf;   /* build_policy.c */
     struct map services; /* name -> struct service_conf */
     bool *service_used, *listener_used, *set_used;
     struct service_conf *service;

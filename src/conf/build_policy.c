@@ -147,14 +147,30 @@ struct leaf {
     uint32_t settings;
 };
 
-static void note(struct leaf *l, const struct schema_field *f, const struct pair *p) {
+static void note_one(struct leaf *l, struct span name, const struct pair *p,
+                     const struct schema_field *f) {
     if (l->settings == array_len(l->setting))
         return;
     struct span origin = p->from ? p->from->name : SPAN("route");
-    l->setting[l->settings++] = (struct setting){.name = span_z(f->key),
+    l->setting[l->settings++] = (struct setting){.name = name,
                                                  .value = show_flow(l->b->arena, p->value, f),
                                                  .origin = origin,
                                                  .where = build_where(l->b, p->value)};
+}
+
+/* The policy, and those of its parts that come from another level. */
+static void note(struct leaf *l, const struct schema_field *f, const struct pair *p) {
+    const struct node *n = p->value;
+    const struct schema_type *t = schema_choose(schema_type_of(f), n);
+    note_one(l, span_z(f->key), p, f);
+    for (uint32_t i = 0; n->kind == NODE_MAP && i < n->count; i++) {
+        const struct pair *part = &n->pair[i];
+        if (!part->from || part->from == p->from)
+            continue;
+        struct span key = part->key->text;
+        note_one(l, span_z(arena_fmt(l->b->arena, "%s.%.*s", f->key, SPAN_ARG(key))), part,
+                 t && t->kind == SCHEMA_OBJECT ? schema_field_of(t, key) : NULL);
+    }
 }
 
 static bool observes(const struct node *n) {
@@ -292,7 +308,9 @@ static void keep_plan(struct leaf *l) {
 
 void policies_finish(struct build *b, const struct policy_level *p, struct route *r,
                      const struct fact_captures *captures) {
-    struct leaf *l = arena_zero(b->tree, sizeof *l);
+    if (!b->leaf) /* large, and used again for every route */
+        b->leaf = arena_zero(b->tree, sizeof *b->leaf);
+    struct leaf *l = b->leaf;
     *l = (struct leaf){.b = b, .r = r, .captures = captures};
     r->limits = limits_of(l, p);
     r->request_timeout_ms = number(b, p, "request_timeout", 30000);

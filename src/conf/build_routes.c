@@ -17,6 +17,7 @@ struct routes {
     struct map names;
     struct group *group[YAML_DEPTH];
     unsigned depth;
+    struct group *spare;
 };
 
 static bool there(const struct node *n) {
@@ -87,7 +88,9 @@ static void leaf(struct routes *r, struct node *n, const struct narrowed *m,
 /* A child begins with what its group has. */
 static void enter(struct routes *r, struct node *n, struct group *g, uint32_t i) {
     struct build *b = r->b;
-    struct group *child = arena_alloc(b->tree, sizeof *child);
+    /* Only a group is kept; leaves use one another's memory again. */
+    struct group *child = r->spare ? r->spare : arena_alloc(b->tree, sizeof *child);
+    r->spare = child;
     child->match = g->match;
     child->policies = g->policies;
     match_narrow(b, node_get(n, "match"), &child->match);
@@ -110,8 +113,10 @@ static void enter(struct routes *r, struct node *n, struct group *g, uint32_t i)
     child->list = list;
     child->next = 0;
     child->label = arena_fmt(b->tree, "%s[%u].routes", g->label, i);
-    if (r->depth < YAML_DEPTH)
+    if (r->depth < YAML_DEPTH) {
         r->group[r->depth++] = child;
+        r->spare = NULL;
+    }
 }
 
 static void walk(struct routes *r) {

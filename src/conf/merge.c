@@ -41,24 +41,18 @@ static const struct schema_type *child_type(const struct schema_type *t, struct 
     return f ? schema_type_of(f) : NULL;
 }
 
-/* One key of the nearer map over the result so far. Returns a pair whose value must be merged
- * deeper. */
-static struct pair *lay(const struct schema_type *t, struct node *result, struct pair near) {
-    struct pair *old = place_of(result, near.key->text);
-    if (node_null(near.value)) {
-        if (old)
+/* What the nearer map takes away: null, and other alternatives. Before anything points into the
+ * result. */
+static void take_away(const struct schema_type *t, struct node *result, const struct node *near) {
+    for (uint32_t i = 0; i < near->count; i++) {
+        struct span key = near->pair[i].key->text;
+        struct pair *old = place_of(result, key);
+        const struct schema_field *f = t->kind == SCHEMA_OBJECT ? schema_field_of(t, key) : NULL;
+        if (node_null(near->pair[i].value) && old)
             remove_pair(result, old);
-        return NULL;
+        else if (f && f->group)
+            drop_others(t, result, f);
     }
-    const struct schema_field *f =
-        t->kind == SCHEMA_OBJECT ? schema_field_of(t, near.key->text) : NULL;
-    if (f && f->group) {
-        drop_others(t, result, f);
-        old = place_of(result, near.key->text);
-    }
-    if (!old)
-        result->pair[result->count++] = near;
-    return old;
 }
 
 static struct node *base_of(struct arena *a, const struct job *j, const struct node *far,
@@ -101,13 +95,18 @@ static void run(struct merger *m, struct job j) {
         schema_choose(j.type, j.far.value) != t)
         return;
     struct node *result = *j.out = base_of(m->arena, &j, far, near->count);
+    take_away(t, result, near);
     for (uint32_t i = 0; i < near->count; i++) {
         struct pair p = near->pair[i];
         if (!p.from)
             p.from = j.near.from;
-        struct pair *old = lay(t, result, p);
-        if (!old)
+        if (node_null(p.value))
             continue;
+        struct pair *old = place_of(result, p.key->text);
+        if (!old) {
+            result->pair[result->count++] = p;
+            continue;
+        }
         const struct schema_type *child = child_type(t, p.key->text);
         struct pair before = *old;
         *old = p;

@@ -21,7 +21,7 @@ static void scalar(struct draft *t, const struct node *n) {
         draft_z(t, "\"***\"");
     else if (node_null(n))
         draft_z(t, "null");
-    else if (plain(s))
+    else if (plain(s) && !(n->quoted && s.p[0] >= '0' && s.p[0] <= '9'))
         draft_add(t, s);
     else
         draft_quoted(t, s);

@@ -97,10 +97,13 @@ static bool same_path(struct span made, struct span canonical) {
  * request would be refused. */
 static const char *literals(struct arena *a, const struct template *t) {
     struct head h = {.arena = a};
-    struct str s = str_on(arena_alloc(a, TARGET_MAX), TARGET_MAX);
+    size_t max = 1;
+    for (uint32_t i = 0; i < t->count; i++)
+        max += t->part[i].literal.n + 1;
+    struct str s = str_on(arena_alloc(a, max), max);
     for (uint32_t i = 0; i < t->count; i++)
         str_add(&s, t->part[i].id < 0 ? t->part[i].literal : SPAN("x"));
-    if (s.full || uri_rewrite(&h, str_span(&s)))
+    if (s.n > TARGET_MAX || uri_rewrite(&h, str_span(&s)))
         return "this is no path: blanks, \"#\", \"\\\" and letters beyond ASCII must be "
                "percent-encoded";
     ptrdiff_t query = span_find(str_span(&s), '?');

@@ -33,15 +33,13 @@ static void tell_one(struct str *s, const struct miss *m) {
     str_char(s, ')');
 }
 
-void nearest_record(struct thread *t, const struct record *r) {
+/* Apart, so that records of other ends don't pay for its texts. */
+static __attribute__((noinline)) void tell(struct thread *t, const struct record *r) {
     const struct exchange *x = r->x;
     struct miss miss[NEAREST_ROUTES];
     char text[700], target[LOG_QUOTED_MAX], host[LOG_QUOTED_MAX];
     struct str s = str_on(text, sizeof text - 1);
     struct arena a;
-    if (r->fault != FAULT_NO_ROUTE || !r->snapshot || !log_event_wanted(LEVEL_INFO) ||
-        !allowed(t->loop.now / 1000000000))
-        return;
     arena_init(&a, &t->loop.arenas);
     uint32_t n = router_nearest(r->snapshot, &x->req, x->facts.listener, &a, miss, NEAREST_ROUTES);
     for (uint32_t i = 0; i < n; i++)
@@ -53,4 +51,10 @@ void nearest_record(struct thread *t, const struct record *r) {
               log_quoted(x->req.host, host), n ? text : "none", (int)x->facts.request_id_len,
               x->facts.request_id);
     arena_finish(&a);
+}
+
+void nearest_record(struct thread *t, const struct record *r) {
+    if (r->fault == FAULT_NO_ROUTE && r->snapshot && log_event_wanted(LEVEL_INFO) &&
+        allowed(t->loop.now / 1000000000))
+        tell(t, r);
 }

@@ -9,7 +9,7 @@
 
 static size_t live, refuse; /* blocks out; refuse: no more are given */
 static void *counted_alloc(size_t n) {
-    if (refuse)
+    if (refuse || n > 1 << 30)
         return NULL;
     void *p = malloc(n);
     live += p != NULL;

@@ -149,10 +149,9 @@ struct snapshot {
     uint32_t identity_count;
     struct limits_conf limits;
     const struct log_conf *log;
-    const struct address
-        *dns_server; /* dns: {servers: ["10.0.0.2:53"]}, port 53 put in when none is given */
-    uint32_t dns_server_count; /* 0: those of /etc/resolv.conf */
-    uint32_t workers;          /* 0: one per allowed CPU */
+    const struct address *dns_server; /* dns: {servers: ["10.0.0.2:53"]} */
+    uint32_t dns_server_count;        /* 0: those of /etc/resolv.conf */
+    uint32_t workers;                 /* 0: one per allowed CPU */
     uint64_t shutdown_grace_ms;
     void *parts;                       /* of conf: what is not arena memory (regexes) */
     void (*detach)(struct snapshot *); /* gives back what lasts (main/rooms.c); or NULL */

@@ -165,11 +165,18 @@ struct change {
     struct upstream *upstream; /* a reference; NULL: the servers changed */
 };
 
+/* Without servers that make sense those of the system are asked; better than none. */
 static void open_dns(void) {
+    struct loop *l = &discovery.thread->loop;
     pthread_mutex_lock(&servers.lock);
-    discovery.dns = dns_create(&discovery.thread->loop, servers.server, servers.count);
+    discovery.dns = dns_create(l, servers.server, servers.count);
     pthread_mutex_unlock(&servers.lock);
-    must(discovery.dns);
+    if (discovery.dns)
+        return;
+    log_event(LEVEL_ERROR, "dns_servers",
+              "dns: the servers cannot be used, those of /etc/resolv.conf are asked");
+    discovery.dns = dns_create(l, NULL, 0);
+    must(discovery.dns); /* no memory for a small thing */
 }
 
 static void ask_again(struct lookup *l) {

@@ -177,6 +177,7 @@ static bool take(struct endpoint *e, uint32_t max) {
         if (max && now >= max)
             return false;
     while (!atomic_compare_exchange_weak(&e->connections, &now, now + 1));
+    atomic_fetch_add_explicit(&e->connects, 1, memory_order_relaxed);
     return true;
 }
 

@@ -40,7 +40,7 @@ struct endpoint {
     _Atomic uint64_t waiting; /* a bit per thread (index modulo 64) that queues for a connection */
     _Atomic uint64_t idle;    /* a bit per thread that may hold idle connections; may be stale */
     _Atomic uint32_t epoch;
-    _Atomic uint64_t connects, connect_failures, requests; /* totals */
+    _Atomic uint64_t connects, connect_failures, requests; /* totals; connects: tries */
     char line_after[64];
 };
 

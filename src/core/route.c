@@ -36,7 +36,7 @@ static void cut(struct finder *f) {
     struct span path = f->h->path;
     size_t at = 1;
     f->is_path = path.n && path.p[0] == '/';
-    f->params = memchr(path.p, ';', path.n) || memchr(path.p, '%', path.n);
+    f->params = f->is_path && (memchr(path.p, ';', path.n) || memchr(path.p, '%', path.n));
     f->rest = (uint32_t)path.n;
     while (f->is_path && f->pieces <= f->r->depth) {
         const char *end = at < path.n ? memchr(path.p + at, '/', path.n - at) : NULL;

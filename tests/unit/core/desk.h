@@ -87,6 +87,14 @@ static inline void desk_close(void) {
     me = NULL;
 }
 
+/* The other end of the connection, as the doors note it. */
+static inline void desk_peer(struct exchange *x, const char *address) {
+    struct address *p = &x->facts.peer;
+    char *text = arena_alloc(&x->arena, ADDRESS_TEXT_MAX);
+    assert_true(address_parse_ip(span_z(address), p) || address_parse(span_z(address), p));
+    x->facts.peer_text = p->sa.sa_family == AF_UNIX ? SPAN_NONE : address_text(p, text, false);
+}
+
 /* "METHOD authority target", then fields as name, value, ..., NULL. */
 static inline struct exchange *desk_exchange(const char *method, const char *authority,
                                              const char *target, ...) {
@@ -99,7 +107,7 @@ static inline struct exchange *desk_exchange(const char *method, const char *aut
     x->facts.listener = &desk.listener;
     x->facts.protocol = "HTTP/1.1";
     x->facts.http_minor = 11;
-    assert_true(address_parse(SPAN("192.0.2.9:4711"), &x->facts.peer));
+    desk_peer(x, "192.0.2.9:4711");
     x->req.method_text = span_z(method);
     x->req.method = method_lookup(x->req.method_text);
     x->req.scheme = desk.listener.scheme;
@@ -113,10 +121,6 @@ static inline struct exchange *desk_exchange(const char *method, const char *aut
             FAULT_NONE);
     va_end(ap);
     return x;
-}
-
-static inline void desk_peer(struct exchange *x, const char *ip) {
-    assert_true(address_parse_ip(span_z(ip), &x->facts.peer));
 }
 
 /* Runs it to its end through a plan of one back and at most one filter. */

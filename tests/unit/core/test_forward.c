@@ -125,7 +125,7 @@ static void test_fields(void **state) {
     desk_drop(x);
 
     x = desk_exchange("GET", "a.test", "/", NULL);
-    assert_true(address_parse(SPAN("unix:/run/x"), &x->facts.peer));
+    desk_peer(x, "unix:/run/x");
     assert_int_equal(forward_prepare(x), FAULT_NONE);
     assert_string_equal(sent(x, HDR_X_FORWARDED_FOR), "unknown");
     assert_string_equal(sent(x, HDR_FORWARDED), "for=unknown;host=\"a.test\";proto=http");

@@ -26,6 +26,8 @@ static void build_one(struct build *b, struct listener_conf *l, const struct pai
     if (address && address->kind == NODE_SCALAR)
         l->address_text = build_text(b, address);
     l->redirect_https = redirect && !node_null(redirect) && !redirect->bad;
+    if (l->redirect_https)
+        l->plan.back = action_back(b, "redirect_https");
     l->limits = &b->s->limits;
     struct node *limits = node_get(n, "limits");
     if (limits && !node_null(limits)) {

@@ -148,6 +148,9 @@ static enum fault find_route(struct exchange *x) {
 
 static enum fault prepare(struct exchange *x) {
     enum fault f = forward_prepare(x);
+    const struct listener_conf *l = x->facts.listener;
+    if (!x->plan && l && l->plan.back)
+        x->plan = &l->plan;
     if (!f && !x->plan)
         f = find_route(x);
     else if (!f && !x->max_body)

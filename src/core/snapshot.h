@@ -44,6 +44,7 @@ struct listener_conf {
     struct address address;
     struct span scheme;  /* "http", "https" */
     bool redirect_https; /* answers with redirects only */
+    struct plan plan;    /* every request runs through it instead of a route; back NULL: routed */
     uint32_t index;
     uint64_t routes_bit; /* bit `index` (at most 64 listeners), for route conditions */
     struct where where;

@@ -3,11 +3,13 @@
 import importlib.machinery
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
+from gateway import wait_until
 from tap import contains, equal, run, test
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), '..', '..'))
@@ -54,9 +56,36 @@ def the_driver_kills_what_hangs_with_its_children():
     with tempfile.TemporaryDirectory() as folder:
         pid_file = os.path.join(folder, 'pid')
         equal(run_shell(f'echo ok 1 - a; sleep 600 & echo $! > {pid_file}; wait', seconds=1), (1, 1, 0))
-        with open(pid_file, encoding='ascii') as f:
-            pid = f.read().strip()
-        assert not os.path.exists(f'/proc/{pid}') or 'Z' in open(f'/proc/{pid}/stat').read().split()[2]
+        wait_until(lambda: gone(pid_file), 'the child is dead')
+
+
+def gone(pid_file):
+    with open(pid_file, encoding='ascii') as f:
+        pid = f.read().strip()
+    try:
+        with open(f'/proc/{pid}/stat', encoding='ascii') as f:
+            return f.read().rsplit(')', 1)[1].split()[0] == 'Z'
+    except FileNotFoundError:
+        return True
+
+
+@test(['SIGTERM', 'SIGINT'])
+def the_driver_takes_what_it_started_along(name):
+    with tempfile.TemporaryDirectory() as folder:
+        pid_file = os.path.join(folder, 'pid')
+        text = f"""
+import importlib.machinery, importlib.util, signal
+loader = importlib.machinery.SourceFileLoader('d', {os.path.join(ROOT, 'tools', 'run-tests')!r})
+d = importlib.util.module_from_spec(importlib.util.spec_from_loader('d', loader))
+loader.exec_module(d)
+signal.signal(signal.{name}, d.interrupted)
+d.execute(['sh', '-c', 'sleep 600 & echo $! > {pid_file}.new; mv {pid_file}.new {pid_file}; wait'], 60)
+"""
+        p = subprocess.Popen([sys.executable, '-c', text])
+        wait_until(lambda: os.path.exists(pid_file), 'the program has started')
+        p.send_signal(getattr(signal, name))
+        equal(p.wait(20), 130)
+        wait_until(lambda: gone(pid_file), 'the child is dead')
 
 
 @test

@@ -144,7 +144,8 @@ static void answer_read(struct h1_client *c, size_t excess) {
 /* ---- the answer ------------------------------------------------------------------------------ */
 
 static const struct limits_conf *limits(const struct h1_client *c) {
-    return &c->a->x->snap->snapshot->limits;
+    const struct exchange *x = c->a->x;
+    return x->route && x->route->limits ? x->route->limits : &x->snap->snapshot->limits;
 }
 
 static enum fault as_upstream(enum fault f) {

@@ -135,6 +135,32 @@ static void build_log(struct build *b) {
     b->s->log = conf;
 }
 
+/* "10.0.0.2:53", "10.0.0.2", "::1" */
+static bool dns_address(struct span t, struct address *out) {
+    if (address_parse(t, out))
+        return out->sa.sa_family != AF_UNIX && address_port(out) != 0;
+    if (!address_parse_ip(t, out))
+        return false;
+    address_set_port(out, 53);
+    return true;
+}
+
+static void build_dns(struct build *b) {
+    struct node *n = node_get(node_get(b->root, "dns"), "servers");
+    if (!n || node_null(n) || n->kind == NODE_MAP)
+        return;
+    uint32_t count = n->kind == NODE_LIST ? n->count : 1;
+    struct address *all = arena_zero(b->arena, count * sizeof *all + 1);
+    for (uint32_t i = 0; i < count; i++) {
+        struct node *item = n->kind == NODE_LIST ? n->item[i] : n;
+        if (item->kind == NODE_SCALAR && !item->bad && !dns_address(node_plain(item), &all[i]))
+            diag_add(b->diags, DIAG_E0209, item->at, "\"%.*s\" is not the address of a DNS server",
+                     SPAN_ARG(node_plain(item)));
+    }
+    b->s->dns_server = all;
+    b->s->dns_server_count = count;
+}
+
 static void build_top(struct build *b) {
     struct schema_fill f = build_fill(b, NULL);
     schema_shipped(b->arena, &schema_root, b->s);
@@ -142,6 +168,7 @@ static void build_top(struct build *b) {
     shipped_limits(b);
     build_limits(b, &schema_limits_type, node_get(b->root, "limits"), &b->s->limits);
     build_admin(b);
+    build_dns(b);
     build_log(b);
 }
 

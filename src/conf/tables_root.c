@@ -68,14 +68,14 @@ static const struct schema_type workers = {.kind = SCHEMA_INT, .max = 512};
 static const struct schema_type list_files = {
     .kind = SCHEMA_LIST, .of = &type_file, .flags = TYPE_ONE_OR_MANY};
 
-/* Embedded at the start of the snapshot: its fields are the snapshot's own. */
-static const struct schema_type name_servers = {.kind = SCHEMA_LIST,
-                                                .of = &type_address,
-                                                .size = sizeof(struct address),
-                                                .flags = TYPE_ONE_OR_MANY};
+static const struct schema_type dns_server = {
+    .kind = SCHEMA_TEXT, .min = 1, .what = "an address like 10.0.0.2 or 10.0.0.2:53"};
+static const struct schema_type dns_servers = {
+    .kind = SCHEMA_LIST, .of = &dns_server, .flags = TYPE_ONE_OR_MANY, .min = 1, .max = 8};
 static const struct schema_field dns[] = {
-    {ROW("servers", name_servers, "Name servers to ask; none: those of /etc/resolv.conf."),
-     FIELD_LIST(struct snapshot, dns_server, dns_server_count)},
+    {ROW("servers", dns_servers,
+         "Name servers to ask, port 53 unless it is given; none: those of /etc/resolv.conf."),
+     .flags = FIELD_NO_FILL},
 };
 static const struct schema_object dns_object = {
     .name = "dns", SCHEMA_OBJECT_OF(dns), .doc = "How host names of services are looked up."};
@@ -114,7 +114,7 @@ static const struct schema_field root[] = {
      .flags = FIELD_NO_FILL, .shipped = "true"},
     {ROW("trusted_proxies", type_networks, "Whose X-Forwarded-For and Forwarded are believed."),
      FIELD_LIST(struct snapshot, trusted, trusted_count)},
-    {ROW("dns", dns_type, "How host names of services are looked up.")},
+    {ROW("dns", dns_type, "How host names of services are looked up."), .flags = FIELD_NO_FILL},
     {ROW("workers", workers, "Threads that serve; 0: one for each processor."),
      FIELD(struct snapshot, workers), .shipped = "0"},
     {ROW("shutdown_grace", type_duration, "How long exchanges may end after the signal to stop."),

@@ -102,7 +102,7 @@ static void front_room(struct exchange *x) {
     /* Since the last byte there was no room for more: that is not the client's time. */
     w->body_since += conn_now(c) - w->body_last;
     w->body_last = conn_now(c);
-    conn_arm(c, conn_limits(c)->body_idle_timeout_ms);
+    conn_arm(c, conn_route_limits(c)->body_idle_timeout_ms);
     if (c->stream.readable)
         h1_read(c);
 }
@@ -140,13 +140,13 @@ static bool overdue(struct h1_conn *c) {
     struct h1_work *w = c->work;
     if (!w->whole_since || !c->x->down_half.source.ended)
         w->whole_since = conn_now(c);
-    return conn_limits(c)->send_stall_timeout_ms &&
+    return conn_route_limits(c)->send_stall_timeout_ms &&
            conn_passed_ms(c, w->whole_since) >= WHOLE_ANSWER_MS;
 }
 
 bool h1_stalled(struct h1_conn *c) {
     struct h1_work *w = c->work;
-    uint64_t ms = conn_limits(c)->send_stall_timeout_ms;
+    uint64_t ms = conn_route_limits(c)->send_stall_timeout_ms;
     if (overdue(c))
         return true;
     if (!ms || conn_passed_ms(c, w->blocked_since) < ms)
@@ -165,7 +165,7 @@ static void blocked(struct h1_conn *c) {
         body_pace(w->w.body, false);
     w->blocked_since = conn_now(c);
     w->blocked_bytes = c->x->bytes_out;
-    conn_arm(c, conn_limits(c)->send_stall_timeout_ms);
+    conn_arm(c, conn_route_limits(c)->send_stall_timeout_ms);
     if (overdue(c))
         conn_abort(c, FAULT_SEND_STALLED);
 }

@@ -68,8 +68,17 @@ static inline uint64_t conn_now(const struct h1_conn *c) {
 static inline uint64_t conn_passed_ms(const struct h1_conn *c, uint64_t since) {
     return (conn_now(c) - since) / 1000000;
 }
+/* Of the listener: what holds before a route is known. */
 static inline const struct limits_conf *conn_limits(const struct h1_conn *c) {
-    return &conn_thread(c)->snap->snapshot->limits;
+    const struct snapshot *s = conn_thread(c)->snap->snapshot;
+    const struct listener_conf *l = listener_conf(c->listener, s);
+    return l && l->limits ? l->limits : &s->limits;
+}
+/* Of the exchange's route, where that has its own: bodies and answers. */
+static inline const struct limits_conf *conn_route_limits(const struct h1_conn *c) {
+    const struct route *r = c->x ? c->x->route : NULL;
+    bool own = r && r->limits && r->limits != &c->x->snap->snapshot->limits;
+    return own ? r->limits : conn_limits(c);
 }
 static inline void conn_arm(struct h1_conn *c, uint64_t ms) {
     if (ms)

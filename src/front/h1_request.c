@@ -52,7 +52,8 @@ static bool begin(struct h1_conn *c, const struct h1_parser *p) {
 }
 
 static struct h1_rules rules_of(const struct exchange *x) {
-    const struct limits_conf *l = &x->snap->snapshot->limits;
+    const struct limits_conf *own = x->facts.listener ? x->facts.listener->limits : NULL;
+    const struct limits_conf *l = own ? own : &x->snap->snapshot->limits;
     return (struct h1_rules){.uri = {l->keep_encoded_slash, l->query_params_max},
                              .scheme =
                                  x->facts.listener ? x->facts.listener->scheme : SPAN("http")};
@@ -250,7 +251,7 @@ static size_t body_may(const struct h1_conn *c) {
 /* 240 B/s after 10 s, or what the configuration says: a client that trickles holds nobody up for
  * long. */
 static bool too_slow(const struct h1_conn *c) {
-    uint64_t rate = conn_limits(c)->body_min_rate, ns = conn_now(c) - c->work->body_since;
+    uint64_t rate = conn_route_limits(c)->body_min_rate, ns = conn_now(c) - c->work->body_since;
     return rate && ns > 10000000000ull && c->work->body_bytes < rate * (ns / 1000000000ull);
 }
 

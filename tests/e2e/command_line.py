@@ -1,0 +1,294 @@
+"""The command line: usage, exit codes, formats, explain and routes, patches and includes."""
+import json
+import os
+import sys
+import tempfile
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), '..', '..'))
+sys.path.insert(0, os.path.join(ROOT, 'tests', 'lib'))
+import gateway
+from tap import add, contains, equal, test
+from tap import run as run_tests
+
+SHOP = os.path.join(ROOT, 'examples', 'shop', 'sluice.yaml')
+BASE = '''version: 1
+listeners: {public: {address: 127.0.0.1:8080}, other: {address: 127.0.0.1:8081}}
+services: {a: 127.0.0.1:7001, b: {endpoints: [127.0.0.1:7002], host: b.internal}}
+'''
+
+
+def sluice(*arguments, cwd=ROOT, env=None):
+    done = gateway.run(*arguments, cwd=cwd, env=env)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+# Arguments, exit code, a part of what is said.
+USAGE = [
+    ([], 2, 'usage: sluice COMMAND'),
+    (['--version'], 0, 'sluice '),
+    (['--help'], 0, 'explain'),
+    (['help'], 0, 'check'),
+    (['help', 'check'], 0, '--format'),
+    (['help', 'e0112'], 0, 'unknown key'),
+    (['help', 'E9999'], 1, 'no command and no code'),
+    (['chek'], 2, 'did you mean `check`'),
+    (['-c', 'x.yaml', 'check'], 2, 'the command comes first'),
+    (['check', '--frmat', 'json'], 2, 'did you mean `--format`'),
+    (['check', '--format', 'xml'], 2, 'text, json or sarif'),
+    (['routes', '--format', 'sarif'], 2, 'text or json'),
+    (['check', '-c'], 2, 'wants a value'),
+    (['check', 'file.yaml'], 2, 'does not take'),
+    (['check', '--no-supervisor'], 2, 'no option'),
+    (['run', '--workers', 'many'], 2, 'a number from 1 to 512'),
+    (['run', '--workers=0'], 2, 'a number from 1 to 512'),
+    (['run', '--no-supervisor=1'], 2, 'takes no value'),
+    (['explain', 'GET'], 2, 'wants METHOD URL'),
+    (['explain', 'GET', 'nonsense', '-c', SHOP], 2, 'no URL'),
+    (['explain', 'GET', '/', '-H', 'nonsense', '-c', SHOP], 2, "'Name: value'"),
+    (['explain', 'GET', '/', '--listener', 'x', '-c', SHOP], 2, 'no listener'),
+    (['eval', '1 + 1'], 2, 'not available yet'),
+    (['schema', 'x'], 2, 'does not take'),
+    (['check', '-c', '/nonexistent/x.yaml'], 78, 'E0101'),
+    (['run', '-c', '/nonexistent/x.yaml'], 78, 'E0101'),
+    (['routes', '-c', '/nonexistent/x.yaml'], 78, 'E0101'),
+    (['explain', 'GET', '/', '-c', '/nonexistent/x.yaml'], 78, 'E0101'),
+    (['check', '-c', '/'], 78, 'directory'),
+]
+
+
+def usage(arguments, code, part):
+    got, out, err = sluice(*arguments)
+    equal(got, code, out + err)
+    contains(out + err, part)
+
+
+for row in USAGE:
+    add('usage: sluice ' + ' '.join(row[0]).replace(ROOT, ''), usage, *row)
+
+
+@test(['run', 'check', 'explain', 'routes', 'schema', 'reload', 'status', 'help'])
+def has_help(command):
+    code, out, _ = sluice(command, '--help')
+    equal(code, 0)
+    contains(out, f'usage: sluice {command}')
+
+
+@test
+def without_a_file_the_usual_places_are_named():
+    with tempfile.TemporaryDirectory() as folder:
+        code, _, err = sluice('check', cwd=folder)
+        if not os.path.exists('/etc/sluice/sluice.yaml'):
+            equal(code, 78)
+            contains(err, '/etc/sluice/sluice.yaml')
+        with open(os.path.join(folder, 'sluice.yaml'), 'w', encoding='utf-8') as f:
+            f.write(BASE + 'routes: [{match: {path: /}, to: a}, {match: {path: /b}, to: b}]\n')
+        code, out, _ = sluice('check', cwd=folder)
+        equal((code, out), (0, 'sluice.yaml is fine: 2 listeners, 2 services, 2 routes\n'))
+
+
+def files(**texts):
+    folder = tempfile.TemporaryDirectory()
+    for name, text in texts.items():
+        path = os.path.join(folder.name, name.replace('__', '/') + '.yaml')
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, 'w', encoding='utf-8') as f:
+            f.write(text)
+    return folder
+
+
+@test
+def json_and_sarif():
+    with files(x=BASE + 'nonsens: 1\nroutes: [{match: {path: /}, to: [a, b]}]\n') as folder:
+        code, out, _ = sluice('check', '-c', 'x.yaml', '--format', 'json', cwd=folder)
+        told = json.loads(out)
+        equal(code, 78)
+        equal((told['errors'], told['warnings']), (1, 0))
+        d = told['diagnostics'][0]
+        equal((d['code'], d['file'], d['line'], d['column'], d['length']), ('E0112', 'x.yaml', 4, 1, 7))
+        code, out, _ = sluice('check', '-c', 'x.yaml', '--format', 'sarif', cwd=folder)
+        run = json.loads(out)['runs'][0]
+        equal(run['results'][0]['ruleId'], 'E0112')
+        region = run['results'][0]['locations'][0]['physicalLocation']['region']
+        equal((region['startLine'], region['startColumn'], region['endColumn']), (4, 1, 8))
+        assert 'E0112' in [r['id'] for r in run['tool']['driver']['rules']]
+
+
+def explain(folder, *arguments, listener=None):
+    code, out, err = sluice('explain', *arguments, '--format', 'json', '-c', 'x.yaml', cwd=folder)
+    equal(code, 0, err)
+    return json.loads(out)
+
+
+EXPLAINED = BASE + '''
+policies: {slow: {request_timeout: 9s}}
+defaults: {max_body: 64KiB}
+routes:
+  - match: {path: /api}
+    use: slow
+    routes:
+      - name: item
+        match: {path: "/items/{id}", method: [GET, POST], header: {x-v: "2"}}
+        to: b
+        rewrite: "/i/${path.id}"
+      - {name: all, match: {path: /items/*}, to: a, rewrite: {strip: /api}, request_timeout: 2s}
+  - {name: hello, match: {path: /hello}, respond: "hello ${query.name}"}
+  - {name: moved, match: {path: "/old/{x}"}, redirect: "/new/${path.x}"}
+'''
+
+
+@test
+def explains_the_upstream_request():
+    with files(x=EXPLAINED) as folder:
+        e = explain(folder, 'GET', 'http://shop.example/api/items/a%2Fb?q=1'.replace('%2F', '%20'),
+                    '-H', 'X-V: 2', '-H', 'Connection: x-drop', '-H', 'X-Drop: 1', '-H', 'X-Keep: 1')
+        equal(e['route']['name'], 'item')
+        equal((e['route']['file'], e['route']['line']), ('x.yaml', 11))
+        up = e['upstream']
+        equal((up['service'], up['method'], up['target']), ('b', 'GET', '/i/a%20b?q=1'))
+        headers = {name.lower(): value for name, value in up['headers']}
+        equal(headers['host'], 'b.internal')
+        equal(headers['x-keep'], '1')
+        assert 'x-drop' not in headers and 'connection' not in headers
+        equal(headers['x-forwarded-host'], 'shop.example')
+        settings = {s['name']: (s['value'], s['origin'], s.get('line')) for s in e['settings']}
+        equal(settings['request_timeout'], ('9s', 'policies.slow', 5))
+        equal(settings['max_body'], ('64KiB', 'defaults', 6))
+        equal(settings['rewrite'][1:], ('route', 14))
+        why = {r['route']: (r['condition'], r['line']) for r in e['rejected']}
+        equal(why['hello'], ('path', 16))
+        equal(why['all'], ('outranked', 15))
+
+
+@test
+def explains_why_a_route_was_rejected():
+    with files(x=EXPLAINED) as folder:
+        e = explain(folder, 'DELETE', '/api/items/7')
+        equal(e['route']['name'], 'all')
+        why = {r['route']: (r['condition'], r['wanted'], r['line']) for r in e['rejected']}
+        equal(why['item'][0], 'method')
+        equal(why['item'][2], 12)
+        e = explain(folder, 'GET', '/api/items/7', '-H', 'X-V: 1')
+        why = {r['route']: r['condition'] for r in e['rejected']}
+        equal(why['item'], 'header')
+        equal({s['name']: s['value'] for s in e['settings']}['request_timeout'], '2s')
+
+
+@test
+def explains_answers_of_the_gateway():
+    with files(x=EXPLAINED) as folder:
+        equal(explain(folder, 'GET', '/hello?name=you')['answer']['body'], 'hello you')
+        equal(explain(folder, 'GET', '/old/a%2f', )['answer']['status'], 400)
+        moved = explain(folder, 'GET', 'http://h.example/old/1')['answer']
+        equal(moved['status'], 308)
+        contains(moved['location'], '/new/1')
+        none = explain(folder, 'GET', '/nothing')
+        equal((none['answer']['status'], none['answer']['code']), (404, 'no_route'))
+        assert 'route' not in none and len(none['rejected']) == 4
+        equal(explain(folder, 'GET', '/a/../../x')['answer']['status'], 400)
+        big = explain(folder, 'POST', '/api/items/7', '-H', 'X-V: 2', '-d', 'x' * 70000)
+        equal(big['answer']['code'], 'body_too_large')
+
+
+@test
+def lists_routes():
+    code, out, _ = sluice('routes', '-c', SHOP)
+    equal(code, 0)
+    contains(out, '/api/products/{id}')
+    code, out, _ = sluice('routes', '-c', SHOP, '--format', 'json')
+    routes = {r['name']: r for r in json.loads(out)}
+    equal(routes['product']['methods'], ['GET', 'HEAD'])
+    equal(routes['orders-beta']['headers'][0]['name'], 'x-beta')
+
+
+@test
+def patches_and_includes():
+    with files(x=BASE + 'include: [parts/*.yaml]\nroutes: [{name: one, match: {path: /}, to: a}]\n',
+               parts__b='routes: [{name: two, match: {path: /two}, to: b}]\nservices: {c: 127.0.0.1:1}\n',
+               prod='routes: [{name: two, match: {host: prod.example}}]\nservices: {c: null}\n') as folder:
+        code, out, err = sluice('routes', '-c', 'x.yaml', '-c', 'prod.yaml', '--format', 'json', cwd=folder)
+        equal(code, 0, err)
+        routes = {r['name']: r for r in json.loads(out)}
+        equal(routes['two']['hosts'], ['prod.example'])
+        equal(routes['two']['paths'], ['/two'])
+        assert routes['two']['file'] in ('prod.yaml', 'parts/b.yaml')
+
+
+@test
+def errors_of_included_files_name_them():
+    with files(x=BASE + 'include: [parts/*.yaml]\nlimits: {header_count_max: 50}\n',
+               parts__b='services: {a: 127.0.0.1:1}\nlimits: {}\nnonsense: 1\n') as folder:
+        code, out, _ = sluice('check', '-c', 'x.yaml', '--format', 'json', cwd=folder)
+        equal(code, 78)
+        told = {d['code']: d for d in json.loads(out)['diagnostics']}
+        equal(told['E0116']['file'], 'parts/b.yaml')
+        equal(told['E0116']['notes'][0]['file'], 'x.yaml')
+        equal(told['E0120']['file'], 'parts/b.yaml')
+        equal((told['E0112']['file'], told['E0112']['line']), ('parts/b.yaml', 3))
+
+
+@test
+def includes_in_a_loop_and_too_deep():
+    with files(x=BASE + 'include: a.yaml\n', a='include: b.yaml\n', b='include: a.yaml\n') as folder:
+        code, out, _ = sluice('check', '-c', 'x.yaml', cwd=folder)
+        equal(code, 78)
+        contains(out, 'includes itself, by a loop')
+    deep = {f'f{i}': f'include: f{i + 1}.yaml\n' for i in range(10)}
+    with files(x=BASE + 'include: f0.yaml\n', f10='vars: {}\n', **deep) as folder:
+        code, out, _ = sluice('check', '-c', 'x.yaml', cwd=folder)
+        equal(code, 78)
+        contains(out, 'nested too deeply')
+
+
+@test
+def secrets_are_never_printed():
+    text = BASE + '''
+routes:
+  - {name: s, match: {path: /s}, to: [a, b], rewrite: "/x?token=${secret('env:TOKEN')}"}
+  - {name: t, match: {path: /t}, to: a, request_timeout: "${secret('env:TOKEN')}"}
+'''
+    with files(x=text) as folder:
+        code, out, err = sluice('check', '-c', 'x.yaml', cwd=folder, env={'TOKEN': 'hunter2hunter2'})
+        equal(code, 78)
+        contains(out, '***')
+        assert 'hunter2' not in out + err
+    with files(x=text.replace("request_timeout: \"${secret('env:TOKEN')}\"", 'max_body: 1B')) as folder:
+        code, out, err = sluice('explain', 'GET', '/t', '-c', 'x.yaml', cwd=folder,
+                                env={'TOKEN': 'hunter2hunter2'})
+        equal(code, 0, err)
+        assert 'hunter2' not in out
+
+
+RUNNING = '''
+version: 1
+listeners:
+  public: {address: "127.0.0.1:@PORT@", limits: {header_count_max: 10, encoded_slash: keep}}
+  plain: {address: "127.0.0.1:@PORT2@", redirect: https}
+services: {a: 127.0.0.1:1}
+routes:
+  - {match: {path: "/x/{id}"}, respond: "id ${path.id}"}
+  - {match: {path: /a}, to: a}
+'''
+
+
+@test
+def limits_of_a_listener_are_in_force():
+    with gateway.Gateway(RUNNING.replace('@PORT2@', str(gateway.free_port()))) as gw:
+        many = ''.join(f'x-{i}: 1\r\n' for i in range(12)).encode()
+        with gw.client() as c:
+            answer = c.request(b'GET /x/1 HTTP/1.1\r\nHost: h\r\n' + many + b'\r\n')
+        equal(answer.status, 431)
+        with gw.client() as c:
+            equal(c.request(b'GET /x/a%2Fb HTTP/1.1\r\nHost: h\r\n\r\n').status, 200)
+
+
+@test
+def a_listener_that_only_redirects():
+    port = gateway.free_port()
+    with gateway.Gateway(RUNNING.replace('@PORT2@', str(port))) as gw:
+        with gw.client(port) as c:
+            answer = c.request(b'GET /x/1?q=2 HTTP/1.1\r\nHost: shop.example\r\n\r\n')
+        assert answer.status in (301, 308), answer.status
+        equal(answer.header('location'), 'https://shop.example/x/1?q=2')
+
+
+run_tests()

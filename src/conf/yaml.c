@@ -241,12 +241,25 @@ static const char *syntax_help(const char *problem) {
     return NULL;
 }
 
+/* Bytes that are no text have no mark, but an offset. Columns count characters. */
+static struct mark mark_at(const struct reader *r, size_t offset) {
+    struct span before = span_cut(r->diags->source[r->source].text, 0, offset);
+    struct mark at = {r->source, 1, 1, 1};
+    for (size_t i = 0; i < before.n; i++) {
+        if (before.p[i] == '\n')
+            at = (struct mark){r->source, at.line + 1, 1, 1};
+        else
+            at.column += ((unsigned char)before.p[i] & 0xc0) != 0x80;
+    }
+    return at;
+}
+
 static void syntax_error(struct reader *r, const yaml_parser_t *p) {
     const char *problem = p->problem ? p->problem : "it cannot be read";
     bool at_end = strstr(problem, "end of stream") && p->context; /* what is open says more */
     struct mark at = mark_of(r, at_end ? &p->context_mark : &p->problem_mark, NULL);
     if (p->error == YAML_READER_ERROR)
-        at = (struct mark){r->source, 0, 0, 0};
+        at = mark_at(r, p->problem_offset);
     struct diag *d = diag_add(r->diags, DIAG_E0103, at, "%s%s%s", p->context ? p->context : "",
                               p->context ? ": " : "", problem);
     r->bad = true;

@@ -31,8 +31,7 @@ void systemd_init(struct systemd *d) {
         (number_of("WATCHDOG_PID", INT32_MAX, &pid) && pid != (uint64_t)getpid()))
         d->watchdog_us = 0;
     unsetenv("NOTIFY_SOCKET");
-    unsetenv("WATCHDOG_USEC");
-    unsetenv("WATCHDOG_PID");
+    unsetenv("WATCHDOG_PID"); /* WATCHDOG_USEC stays: the serving process wants to know it, too */
 }
 
 bool systemd_sockets(struct sockets *s) {

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -62,15 +61,11 @@ static bool try_binary(const char *path) {
 }
 
 static void export_systemd(const struct systemd *d) {
-    char text[ADDRESS_TEXT_MAX], number[24];
+    char text[ADDRESS_TEXT_MAX];
     if (d->notify.len) {
         struct span s = address_text(&d->notify, text, false);
         text[s.n < sizeof text ? s.n : sizeof text - 1] = 0;
         setenv("NOTIFY_SOCKET", text + sizeof "unix:" - 1, 1);
-    }
-    if (d->watchdog_us) {
-        snprintf(number, sizeof number, "%llu", (unsigned long long)d->watchdog_us);
-        setenv("WATCHDOG_USEC", number, 1);
     }
 }
 

@@ -431,6 +431,7 @@ static void connected(struct h1_client *c, uint32_t events) {
     c->state = CLIENT_BUSY;
     c->since = c->a->x->t.connected = now(c);
     count_up(thread_of(c), upstream_connections_opened);
+    atomic_fetch_add_explicit(&c->pool->endpoint->connects, 1, memory_order_relaxed);
     watch_phases(c);
     loop_output(&thread_of(c)->loop, &c->output);
     if (c->stream.readable) /* it spoke first, and this was the edge */

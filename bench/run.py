@@ -208,6 +208,7 @@ class Bench:
                                       stdout=subprocess.PIPE, preexec_fn=self.on_load_core)
             if holder.stdout.readline() != b'ready\n':
                 raise RuntimeError(f'idle connections to {name}: {p.said()}')
+            time.sleep(3)  # what the burst needed may go back to the system
             after = p.memory_kb()
             last = json.loads(holder.communicate(b'')[0])
             if last['requests'] < n:

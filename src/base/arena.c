@@ -3,17 +3,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define ARENA_KEEP 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ARENA_KEEP 0
-#endif
-#endif
-#ifndef ARENA_KEEP
-#define ARENA_KEEP ARENA_CACHE_MAX
-#endif
-
 /* A block larger than ARENA_BLOCK carries its size here so that it is given back to the system. */
 struct big {
     struct arena_block block;
@@ -23,26 +12,19 @@ enum { HEAD = 16 }; /* room of struct big; keeps what follows aligned */
 _Static_assert(sizeof(struct big) <= HEAD, "block head");
 
 void arena_cache_init(struct arena_cache *c) {
-    *c = (struct arena_cache){0};
-    for (; c->reserved < ARENA_RESERVE; c->reserved++) {
-        struct arena_block *b = mem_alloc(ARENA_BLOCK);
-        b->next = c->reserve;
-        c->reserve = b;
-    }
-}
-
-static void free_all(struct arena_block *b) {
-    while (b) {
-        struct arena_block *next = b->next;
-        mem_free(b);
-        b = next;
+    c->reserved = 0;
+    pages_init(&c->pages);
+    while (c->reserved < ARENA_RESERVE) {
+        void *b = page_take(&c->pages);
+        must(b); /* at start */
+        c->reserve[c->reserved++] = b;
     }
 }
 
 void arena_cache_finish(struct arena_cache *c) {
-    free_all(c->free);
-    free_all(c->reserve);
-    *c = (struct arena_cache){0};
+    while (c->reserved)
+        page_give(&c->pages, c->reserve[--c->reserved]);
+    pages_finish(&c->pages);
 }
 
 void arena_init(struct arena *a, struct arena_cache *cache) {
@@ -50,36 +32,23 @@ void arena_init(struct arena *a, struct arena_cache *cache) {
 }
 
 static struct arena_block *block_take(struct arena_cache *c) {
-    struct arena_block *b = c ? c->free : NULL;
-    if (!b)
-        return mem_try(ARENA_BLOCK);
-    c->free = b->next;
-    c->count--;
-    return b;
+    return c ? page_take(&c->pages) : mem_try(ARENA_BLOCK);
 }
 
 static void block_give(struct arena_cache *c, struct arena_block *b) {
-    if (c && c->reserved < ARENA_RESERVE) {
-        b->next = c->reserve;
-        c->reserve = b;
-        c->reserved++;
-    } else if (c && c->count + 1 <= ARENA_KEEP) {
-        b->next = c->free;
-        c->free = b;
-        c->count++;
-    } else {
+    if (!c)
         mem_free(b);
-    }
+    else if (c->reserved < ARENA_RESERVE)
+        c->reserve[c->reserved++] = b;
+    else
+        page_give(&c->pages, b);
 }
 
 static struct arena_block *block_reserve(struct arena *a) {
     struct arena_cache *c = a->cache;
-    must(c && c->reserve); /* out of memory where nobody can be refused */
-    struct arena_block *b = c->reserve;
-    c->reserve = b->next;
-    c->reserved--;
+    must(c && c->reserved); /* out of memory where nobody can be refused */
     a->failed = true;
-    return b;
+    return c->reserve[--c->reserved];
 }
 
 void *arena_create(struct arena_cache *cache, size_t size, size_t zeroed, size_t arena_at) {

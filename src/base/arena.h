@@ -1,7 +1,7 @@
 /*
  * arena - memory that lives and dies with one thing: an exchange, a snapshot, a parse.
  *
- * Blocks of ARENA_BLOCK bytes come from the thread's cache, larger ones from the system. Allocation
+ * Blocks of ARENA_BLOCK bytes come from the thread's pages, larger ones from the system. Allocation
  * never returns NULL: when the system has no memory the arena draws from its cache's reserve and
  * sets `failed`; the core looks at that between steps and ends the exchange with 503. Freed all at
  * once. In sanitizer builds freed blocks go back to the allocator at once, so that stale pointers
@@ -9,17 +9,19 @@
  * time).
  */
 #pragma once
+#include "base/page.h"
 #include "base/str.h"
 
-enum { ARENA_BLOCK = 4096, ARENA_CACHE_MAX = 512, ARENA_RESERVE = 64 };
+enum { ARENA_BLOCK = PAGE_SIZE, ARENA_RESERVE = 64 };
 
 struct arena_block {
     struct arena_block *next;
 };
 
 struct arena_cache {
-    struct arena_block *free, *reserve;
-    unsigned count, reserved;
+    struct pages pages;
+    void *reserve[ARENA_RESERVE]; /* for when the system has none */
+    unsigned reserved;
 };
 
 struct arena {

@@ -31,6 +31,8 @@ void thread_finish(struct thread *t) {
     must(!list_linked(&t->exchanges));
     while (t->snap)
         ref_drop(t, t->snap);
+    if (t->connections.pages)
+        slab_finish(&t->connections);
     loop_finish(&t->loop);
 }
 

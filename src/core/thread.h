@@ -67,6 +67,7 @@ struct thread {
     _Atomic uint32_t exchange_count; /* of them; one writer (count_add), the metrics read it */
     struct counters counters;
     void *local[LOCAL_COUNT];
+    struct slab connections; /* client connections: many, small, long-lived */
     /* Called at every end, in order; set before the loop runs. */
     void (*sink[SINKS_MAX])(struct thread *, const struct record *);
     bool draining;           /* shutting down: connections close after their answer */

@@ -35,6 +35,8 @@ struct h1_work {
     uint64_t whole_since; /* blocked, and all of the answer is here */
 };
 
+enum { PEER_TEXT_MAX = 39 /* of an IPv6 address */ };
+
 struct h1_conn {
     struct stream stream;
     struct list node;
@@ -43,8 +45,10 @@ struct h1_conn {
     struct h1_work *work;
     struct h1_in *in;
     struct output output;
-    struct reader reader;
-    struct deferred free;
+    union { /* a closed connection reads no more */
+        struct reader reader;
+        struct deferred free;
+    };
     struct timer timer;
     uint64_t opened, since; /* ns; since: the first byte of a head that is not whole */
     union {
@@ -53,7 +57,7 @@ struct h1_conn {
         struct sockaddr_in6 in6;
     } peer;
     uint32_t requests, lingered;
-    char peer_text[INET6_ADDRSTRLEN];
+    char peer_text[PEER_TEXT_MAX];
     unsigned char peer_text_len;
     unsigned char state; /* enum h1_state */
     bool counted, keep;

@@ -28,8 +28,9 @@ static void conn_free(struct deferred *d) {
     struct address peer = {.len = 0};
     conn_peer(c, &peer);
     address_ip16(&peer, ip);
+    struct thread *t = conn_thread(c);
     listener_released(c->listener, ip, c->counted);
-    mem_free(c);
+    slab_give(&t->connections, c);
 }
 
 void conn_close(struct h1_conn *c) {
@@ -177,7 +178,10 @@ static void timed_out(struct timer *t) {
 /* ---- begin ---- */
 
 struct h1_conn *h1_server_accept(struct listener *l, int fd, const struct address *peer) {
-    struct h1_conn *c = mem_try(sizeof *c);
+    struct slab *slab = &l->thread->connections;
+    if (!slab->pages)
+        slab_init(slab, sizeof(struct h1_conn), &l->thread->loop.arenas.pages);
+    struct h1_conn *c = slab_take(slab);
     if (!c)
         return NULL;
     *c = (struct h1_conn){.listener = l,
@@ -193,11 +197,11 @@ struct h1_conn *h1_server_accept(struct listener *l, int fd, const struct addres
     if (c->peer.sa.sa_family) {
         char text[ADDRESS_TEXT_MAX];
         struct span t = address_text(peer, text, false);
-        memcpy(c->peer_text, t.p, t.n);
-        c->peer_text_len = (unsigned char)t.n;
+        c->peer_text_len = t.n <= sizeof c->peer_text ? (unsigned char)t.n : 0;
+        memcpy(c->peer_text, t.p, c->peer_text_len);
     }
     if (!loop_watch(&l->thread->loop, &c->stream.watch, fd)) {
-        mem_free(c);
+        slab_give(slab, c);
         return NULL;
     }
     list_append(&l->connections, &c->node);

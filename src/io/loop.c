@@ -3,6 +3,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+enum { TRIM_MS = 1000 };
+
 _Thread_local struct loop *me;
 
 static uint64_t now_ms(const struct loop *l) {
@@ -18,6 +20,12 @@ static void woken(struct watch *w, uint32_t events) {
     /* Takes over what its setter had sent before: a plain store would let messages() look too
      * early. */
     atomic_exchange(&l->signalled, false);
+}
+
+/* Runs on as long as more pages are warm than are worth keeping; a turn starts it again. */
+static void trim(struct timer *t) {
+    struct loop *l = container_of(t, struct loop, trim);
+    pages_trim(&l->arenas.pages);
 }
 
 bool loop_init(struct loop *l) {
@@ -37,6 +45,7 @@ bool loop_init(struct loop *l) {
     l->ep = env.epoll_create();
     l->wake_fd = env.event_fd();
     l->wake.ready = woken;
+    l->trim.fire = trim;
     return l->scratch && l->ep >= 0 && l->wake_fd >= 0 && loop_watch(l, &l->wake, l->wake_fd);
 }
 
@@ -214,6 +223,8 @@ void loop_turn(struct loop *l, int max_wait_ms) {
     unfinished(l, &todo);
     fire_timers(l);
     end_turn(l);
+    if (unlikely(l->arenas.pages.warm_count > PAGES_WARM) && !timer_running(&l->trim))
+        timer_start(&l->timers, &l->trim, now_ms(l), TRIM_MS);
 }
 
 void loop_run(struct loop *l) {

@@ -64,6 +64,7 @@ struct loop {
     size_t scratch_top;     /* the most of it since the last drain */
     struct pond pond;
     struct arena_cache arenas;
+    struct timer trim; /* about once a second while there are pages to give back */
     uint64_t turns;
 };
 

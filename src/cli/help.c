@@ -5,10 +5,35 @@ static void put(void *ctx, struct span text) {
     fwrite(text.p, 1, text.n, ctx);
 }
 
+enum { WIDTH = 78 };
+
+/* Broken at blanks, so that no terminal has to do it. */
+static void wrapped(const char *text) {
+    struct span rest = span_z(text);
+    size_t column = 0;
+    while (rest.p) {
+        struct span word = span_split(&rest, ' ');
+        if (column && column + 1 + word.n > WIDTH) {
+            printf("\n");
+            column = 0;
+        }
+        printf("%s%.*s", column ? " " : "", SPAN_ARG(word));
+        column += word.n + (column > 0);
+    }
+    printf("\n");
+}
+
 static int help_code(const struct diag_info *d) {
-    printf("%s: %s\n\n%s\n", d->code, d->title, d->text);
-    if (d->example)
-        printf("\nExample:\n\n%s\n", d->example);
+    printf("%s: %s\n\n", d->code, d->title);
+    wrapped(d->text);
+    if (!d->example)
+        return CLI_FINE;
+    struct span rest = span_z(d->example);
+    printf("\nExample:\n\n");
+    while (rest.p) {
+        struct span line = span_split(&rest, '\n');
+        printf("    %.*s\n", SPAN_ARG(line));
+    }
     return CLI_FINE;
 }
 

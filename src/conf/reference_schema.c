@@ -2,6 +2,7 @@
 #include "conf/reference.h"
 #include "conf/reference_objects.h"
 #include "conf/tables.h"
+#include "conf/types.h"
 
 /* A value may always be a constant that is put in when the file is read. */
 #define CONSTANT "\\\\$\\\\{.+\\\\}"
@@ -123,8 +124,10 @@ static void put_object(struct making *m, struct parts *p, const struct schema_ty
     for (size_t i = 0; i < array_len(keys); i++) {
         const struct schema_field *f = keys[i] ? schema_field_of(t, span_z(keys[i])) : NULL;
         bool twice = i == 1 && keys[0] && keys[1] && strcmp(keys[0], keys[1]) == 0;
+        bool any =
+            f && schema_type_of(f)->kind == SCHEMA_ANY; /* here only a plain scalar is meant */
         if (f && !twice)
-            later(p, schema_type_of(f), ",");
+            later(p, any ? &type_text : schema_type_of(f), ",");
     }
 }
 

@@ -67,7 +67,8 @@ static inline size_t body_read_size(struct body *b) {
     size_t room = body_room(b);
     if (room && (room >= b->limit / 2 || b->whole))
         return room;
-    b->full = true; /* the limit may have shrunk since the last push: who stops here is told */
+    /* The limit may have shrunk since the last push: who stops here for want of room is told. */
+    b->full |= b->wanted && !b->stopped && !b->ended;
     return 0;
 }
 void body_push(struct body *b, struct slice *s); /* takes; an empty slice is dropped */

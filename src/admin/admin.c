@@ -146,6 +146,8 @@ static bool method_fits(const struct door *d, enum method m) {
 static void admin_start(struct exchange *x) {
     struct answer *a = answer_create(x);
     const struct door *d = door_of(x->req.path);
+    if (d && d->page == page_metrics && x->snap->snapshot->metrics_off)
+        d = NULL;
     body_stop(x->up_half.sink);
     if (!host_allowed(x->req.host)) {
         answer_problem(a, 403, "admin_host", "ask by localhost or a loopback address");

@@ -169,6 +169,8 @@ static void build_top(struct build *b) {
     build_limits(b, &schema_limits_type, node_get(b->root, "limits"), &b->s->limits);
     build_admin(b);
     build_dns(b);
+    struct node *metrics = node_get(b->root, "metrics");
+    b->s->metrics_off = metrics && span_eq(node_plain(metrics), SPAN("false"));
     build_log(b);
 }
 

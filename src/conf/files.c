@@ -275,7 +275,8 @@ static struct node *compose(struct composing *c, const char *file) {
     if (!like)
         return NULL;
     struct node *n = node_new_map(c->arena, like, c->pairs);
-    memcpy(n->pair, c->pair, c->pairs * sizeof *c->pair);
+    if (c->pairs)
+        memcpy(n->pair, c->pair, c->pairs * sizeof *c->pair);
     return n;
 }
 

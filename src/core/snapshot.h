@@ -138,6 +138,7 @@ struct snapshot {
     uint32_t listener_count;
     struct address admin; /* len 0: no admin listener */
     struct span admin_text;
+    bool metrics_off; /* metrics: false */
     const struct service_conf *service;
     uint32_t service_count;
     const struct route *route; /* leaves, in the order of the file */

@@ -291,4 +291,14 @@ def a_listener_that_only_redirects():
         equal(answer.header('location'), 'https://shop.example/x/1?q=2')
 
 
+@test([('true', 200), ('false', 404)])
+def metrics_can_be_turned_off(row):
+    word, status = row
+    port = gateway.free_port()
+    text = RUNNING.replace('@PORT2@', str(gateway.free_port()))
+    with gateway.Gateway(text + f'admin: 127.0.0.1:{port}\nmetrics: {word}\n') as gw:
+        with gw.client(port) as c:
+            equal(c.request(b'GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n').status, status)
+
+
 run_tests()

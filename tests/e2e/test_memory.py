@@ -4,7 +4,7 @@ snapshot a reload is far beyond it."""
 import os
 import sys
 
-sys.path.insert(0, os.path.dirname(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 from process import CONFIG, GET, status
 from gateway import Gateway, Upstream, answer, binary, wait_until
 from tap import equal, run, test

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 
-sys.path.insert(0, os.path.dirname(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 from process import (CONFIG, GET, Notify, alive, backlog, children, serving, status, stopped)
 from gateway import (Client, Closed, Gateway, Upstream, answer, binary, free_port, listening, run as command,
                      wait_until)
@@ -479,7 +479,7 @@ def an_upgrade_keeps_the_sockets():
         for t in threads:
             t.join()
         equal(failed, [])
-        equal(len(children(gw.process.pid)), 1)
+        wait_until(lambda: len(children(gw.process.pid)) == 1, 'one serving process')
         equal(gw.get('/a').status, 200)
 
 

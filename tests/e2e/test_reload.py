@@ -6,7 +6,7 @@ import sys
 import tempfile
 import threading
 
-sys.path.insert(0, os.path.dirname(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 from process import CONFIG, GET
 from gateway import Closed, Gateway, Upstream, answer, free_port, listening, run as command, wait_until
 from tap import contains, equal, run, test

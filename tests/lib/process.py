@@ -2,9 +2,7 @@
 import os
 import signal
 import socket
-import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 from gateway import wait_until
 
 CONFIG = '''

@@ -504,8 +504,8 @@ static uint64_t shortest_phase(const struct h1_client *c, uint64_t ms) {
 static void watch_phases(struct h1_client *c) {
     enum fault meaning;
     uint64_t ms = phase(c, &meaning), passed = (now(c) - c->since) / 1000000;
-    ms = shortest_phase(c, ms);
     ms = ms ? (ms > passed ? ms - passed : 0) : 1000;
+    ms = shortest_phase(c, ms);
     if (c->a->deadline_at) {
         uint64_t left = c->a->deadline_at > now(c) ? (c->a->deadline_at - now(c)) / 1000000 : 0;
         if (left < ms)

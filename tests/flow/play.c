@@ -66,12 +66,16 @@ void play_quiet(struct play *p) {
             play_fail(p, "it does not become quiet");
 }
 
+/* Time limits of seconds need a look now and then, not hundreds a second. */
 void play_time(struct play *p, uint64_t ms) {
-    uint64_t until = sim_now_ms() + ms;
+    uint64_t until = sim_now_ms() + ms, looks = 0;
     do
         play_quiet(p);
-    while (sim_advance(until));
+    while (sim_advance(until) && ++looks);
     play_quiet(p);
+    if (looks > 100 + ms / 50)
+        play_fail(p, "timers fired %llu times in %llu ms", (unsigned long long)looks,
+                  (unsigned long long)ms);
 }
 
 /* Actors */

@@ -6,7 +6,6 @@
 
 struct piece { /* a segment of the request */
     uint32_t from, len, base;
-    uint64_t hash;
 };
 
 struct finder {
@@ -49,8 +48,7 @@ static void cut(struct finder *f) {
             return;
         }
         if (base)
-            f->piece[f->pieces++] =
-                (struct piece){(uint32_t)at, (uint32_t)n, (uint32_t)base, route_hash(s.p, n)};
+            f->piece[f->pieces++] = (struct piece){(uint32_t)at, (uint32_t)n, (uint32_t)base};
         if (!end)
             return;
         at += n + 1;
@@ -106,10 +104,9 @@ static void offer_regexes(struct finder *f, uint32_t leaf) {
 
 static uint32_t literal_child(const struct finder *f, uint32_t node, uint32_t depth, bool base) {
     const struct piece *p = &f->piece[depth];
-    if (!f->r->node[node].literals || (base && p->base == p->len))
+    if (base && p->base == p->len)
         return 0;
-    struct span text = span_of(f->h->path.p + p->from, base ? p->base : p->len);
-    return route_edge(f->r, node, text, base ? route_hash(text.p, text.n) : p->hash);
+    return route_literal(f->r, node, span_of(f->h->path.p + p->from, base ? p->base : p->len));
 }
 
 enum stage { STAGE_LITERAL, STAGE_BASE, STAGE_CAPTURE, STAGE_TAIL };
@@ -119,12 +116,12 @@ enum stage { STAGE_LITERAL, STAGE_BASE, STAGE_CAPTURE, STAGE_TAIL };
 static uint32_t next_child(struct finder *f, uint32_t node, uint32_t depth, enum stage stage) {
     const struct node *n = &f->r->node[node];
     if (stage == STAGE_TAIL) {
-        offer(f, n->tail);
+        offer(f, route_leaf(f->r, n, LEAF_TAIL));
         return 0;
     }
     if (depth == f->pieces) {
         if (stage == STAGE_LITERAL)
-            offer(f, f->slash ? n->slash : n->exact);
+            offer(f, route_leaf(f->r, n, f->slash ? LEAF_SLASH : LEAF_EXACT));
         return 0;
     }
     if (stage == STAGE_CAPTURE)

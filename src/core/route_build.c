@@ -4,12 +4,19 @@
 #include <limits.h>
 #include <stdlib.h>
 
-enum leaf_kind { LEAF_EXACT, LEAF_SLASH, LEAF_TAIL, LEAF_REGEX, LEAF_ANY };
+/* Where a candidate stands: in a leaf of a node, or in its host tree. */
+enum place_kind {
+    PLACE_EXACT = LEAF_EXACT,
+    PLACE_SLASH = LEAF_SLASH,
+    PLACE_TAIL = LEAF_TAIL,
+    PLACE_REGEX,
+    PLACE_ANY
+};
 
 struct placed { /* a candidate and the leaf that it belongs to */
     struct candidate c;
     uint32_t owner; /* node, or host tree */
-    enum leaf_kind kind;
+    enum place_kind kind;
     uint32_t order;
 };
 
@@ -18,6 +25,8 @@ struct builder {
     struct edge *edge;
     struct node *node;
     uint32_t *parent, *tree; /* of a node; parent 0: the root of its tree */
+    uint32_t *children;      /* by literal */
+    struct leaves *leaves;
     struct host_tree *host;
     struct placed *placed;
     uint32_t count, edges;
@@ -53,7 +62,7 @@ static struct sizes measure(const struct route *routes, uint32_t count) {
 
 static unsigned bits_for(size_t edges) {
     unsigned bits = 4;
-    while (((size_t)1 << bits) < 2 * edges)
+    while (((size_t)1 << bits) < edges + edges / 2)
         bits++;
     return bits;
 }
@@ -63,6 +72,8 @@ static struct builder start(struct arena *a, const struct sizes *s) {
     unsigned bits = bits_for(s->nodes + s->hosts);
     b.edge = mem_alloc(sizeof *b.edge << bits);
     b.parent = mem_alloc(sizeof *b.parent * s->nodes);
+    b.leaves = mem_alloc(sizeof *b.leaves * s->nodes);
+    b.children = mem_alloc(sizeof *b.children * s->nodes);
     b.placed = mem_alloc(sizeof *b.placed * (s->placed + 1));
     b.node = arena_zero(a, sizeof *b.node * s->nodes);
     b.tree = arena_zero(a, sizeof *b.tree * s->nodes);
@@ -114,6 +125,7 @@ static uint32_t literal(struct builder *b, uint32_t node, struct span text) {
     if (!e->node) {
         edge_set(b, e, node, text, node_new(b, node, b->tree[node]));
         b->node[node].literals = true;
+        b->children[node]++;
     }
     return e->child;
 }
@@ -150,7 +162,7 @@ static uint32_t tree_of(struct builder *b, struct span host) {
 }
 
 static void place(struct builder *b, const struct candidate *c, uint32_t owner,
-                  enum leaf_kind kind) {
+                  enum place_kind kind) {
     b->placed[b->count] = (struct placed){*c, owner, kind, b->count};
     b->count++;
 }
@@ -169,14 +181,14 @@ static void place_path(struct builder *b, struct candidate *c, uint32_t tree) {
     const struct path_match *p = c->path;
     struct host_tree *t = &b->host[tree];
     uint32_t node = t->root ? t->root : (t->root = node_new(b, 0, tree));
-    enum leaf_kind kind = p->exact_slash ? LEAF_SLASH : LEAF_EXACT;
+    enum place_kind kind = p->exact_slash ? PLACE_SLASH : PLACE_EXACT;
     must(p->count <= ROUTE_SEGMENTS_MAX);
     for (uint32_t i = 0; i < p->count; i++) {
         const struct segment *s = &p->segment[i];
         if (s->kind != SEGMENT_LITERAL)
             capture_from(c, s, i);
         if (s->kind == SEGMENT_TAIL)
-            kind = LEAF_TAIL;
+            kind = PLACE_TAIL;
         else
             node = s->kind == SEGMENT_LITERAL ? literal(b, node, s->text) : capture(b, node);
     }
@@ -197,7 +209,7 @@ static void add_host(struct builder *b, struct candidate *c, uint32_t tree) {
         b->host[tree].best = c->priority;
     c->path = NULL;
     if (!m->path_count)
-        place(b, c, tree, LEAF_ANY);
+        place(b, c, tree, PLACE_ANY);
     for (uint32_t i = 0; i < m->path_count; i++) {
         c->path = &m->path[i];
         c->captures = 0;
@@ -205,7 +217,7 @@ static void add_host(struct builder *b, struct candidate *c, uint32_t tree) {
         memset(c->from, -1, sizeof c->from);
         if (c->path->regex) {
             groups_of(c->route, c);
-            place(b, c, tree, LEAF_REGEX);
+            place(b, c, tree, PLACE_REGEX);
         } else {
             place_path(b, c, tree);
         }
@@ -248,15 +260,13 @@ static int by_rank(const void *pa, const void *pb) {
 
 static uint32_t *leaf_of(struct builder *b, const struct placed *p) {
     switch (p->kind) {
-    case LEAF_EXACT:
-        return &b->node[p->owner].exact;
-    case LEAF_SLASH:
-        return &b->node[p->owner].slash;
-    case LEAF_TAIL:
-        return &b->node[p->owner].tail;
-    case LEAF_REGEX:
+    case PLACE_EXACT:
+    case PLACE_SLASH:
+    case PLACE_TAIL:
+        return &b->leaves[p->owner].at[p->kind];
+    case PLACE_REGEX:
         return &b->host[p->owner].regex;
-    case LEAF_ANY:
+    case PLACE_ANY:
         break;
     }
     return &b->host[p->owner].any;
@@ -271,7 +281,7 @@ static void fill_leaves(struct builder *b, struct arena *a) {
         uint32_t *leaf = leaf_of(b, p);
         if (*leaf == 0)
             *leaf = i + 1; /* 0 stands for nobody */
-        if (p->kind <= LEAF_TAIL && p->c.priority > b->node[p->owner].best)
+        if (p->kind <= PLACE_TAIL && p->c.priority > b->node[p->owner].best)
             b->node[p->owner].best = p->c.priority;
         if (before && before != leaf)
             c[i].last = true;
@@ -284,13 +294,61 @@ static void fill_leaves(struct builder *b, struct arena *a) {
     b->r->candidates = b->count;
 }
 
-/* A table for the edges that there are: the smaller, the more of it stays in the cache. */
+static unsigned leaf_kinds(const struct leaves *l) {
+    unsigned n = 0;
+    for (unsigned k = LEAF_EXACT; k <= LEAF_TAIL; k++)
+        n += l->at[k] != 0;
+    return n;
+}
+
+/* Most nodes have one leaf or none: it stands in the node. */
+static void pack_leaves(struct builder *b, struct arena *a) {
+    uint32_t several = 0;
+    for (uint32_t i = 1; i < b->r->nodes; i++)
+        several += leaf_kinds(&b->leaves[i]) > 1;
+    struct leaves *all = arena_alloc(a, (several + 1) * sizeof *all);
+    b->r->leaves = all;
+    for (uint32_t i = 1; i < b->r->nodes; i++) {
+        struct node *n = &b->node[i];
+        const struct leaves *l = &b->leaves[i];
+        for (unsigned char k = LEAF_EXACT; k <= LEAF_TAIL; k++)
+            if (l->at[k]) {
+                n->kind = k;
+                n->leaf = l->at[k];
+            }
+        if (leaf_kinds(l) > 1) {
+            n->kind = LEAF_SEVERAL;
+            n->leaf = --several;
+            all[several] = *l;
+        }
+    }
+}
+
+static bool alone(const struct builder *b, const struct edge *e) {
+    return e->node < b->r->nodes && b->children[e->node] == 1 && e->len <= NODE_TEXT;
+}
+
+/* An only child needs no table. */
+static void inline_only(struct builder *b, const struct edge *e) {
+    struct node *n = &b->node[e->node];
+    n->only = e->child;
+    n->only_len = (unsigned char)e->len;
+    memcpy(n->only_text, e->text, e->len);
+    n->literals = false;
+    b->edges--;
+}
+
+/* A table for the edges that are left: the smaller, the more of it stays in the cache. */
 static void shrink_edges(struct builder *b, struct arena *a) {
-    unsigned bits = bits_for(b->edges), old = 64 - b->r->edge_shift;
+    unsigned old = 64 - b->r->edge_shift;
+    for (size_t i = 0; i >> old == 0; i++)
+        if (b->edge[i].node && alone(b, &b->edge[i]))
+            inline_only(b, &b->edge[i]);
+    unsigned bits = bits_for(b->edges);
     struct edge *table = arena_zero(a, sizeof *table << bits);
     for (size_t i = 0; i >> old == 0; i++) {
         const struct edge *e = &b->edge[i];
-        if (e->node)
+        if (e->node && !alone(b, e))
             *edge_slot(table, 64 - bits, e->node, span_of(edge_text(e), e->len)) = *e;
     }
     b->r->edge = table;
@@ -314,9 +372,12 @@ const struct router *router_build(struct arena *a, const struct route *routes, u
         add_route(&b, &routes[i]);
     fill_leaves(&b, a);
     fill_best(&b);
+    pack_leaves(&b, a);
     shrink_edges(&b, a);
     mem_free(b.placed);
     mem_free(b.parent);
+    mem_free(b.children);
+    mem_free(b.leaves);
     mem_free(b.edge);
     if (report)
         route_report_fill(b.r, a, report);

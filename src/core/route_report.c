@@ -93,6 +93,18 @@ static bool plain_groups(struct span p) {
     return span_find(p, '|') < 0;
 }
 
+/* What the route itself wrote, of an expression that the loader joined to its group's prefix:
+ * "\A(?=PREFIX..)(?s:.*?)(?:OWN)". It is still searched in the whole path. */
+static struct span own_part(struct span p) {
+    const struct span glue = SPAN("(?s:.*?)(?:");
+    if (!span_starts(p, SPAN("\\A(?=")) || p.p[p.n - 1] != ')')
+        return p;
+    for (size_t i = 0; i + glue.n < p.n; i++)
+        if (span_starts(span_from(p, i), glue))
+            return span_cut(p, i + glue.n, p.n - i - glue.n - 1);
+    return p;
+}
+
 /* The text that every match of "^text..." begins with, as far as that is easy to see. */
 static struct span fixed_start(struct span p) {
     if (!p.n || p.p[0] != '^' || !plain_groups(p))
@@ -119,7 +131,7 @@ static struct span fixed_end(struct span p) {
 }
 
 static bool regexes_meet(const struct regex *a, const struct regex *b) {
-    struct span pa = regex_pattern(a), pb = regex_pattern(b);
+    struct span pa = own_part(regex_pattern(a)), pb = own_part(regex_pattern(b));
     struct span sa = fixed_start(pa), sb = fixed_start(pb), ea = fixed_end(pa), eb = fixed_end(pb);
     bool starts = sa.n < sb.n ? span_starts(sb, sa) : span_starts(sa, sb);
     bool ends = ea.n < eb.n ? span_ends(eb, ea) : span_ends(ea, eb);
@@ -297,14 +309,14 @@ static uint32_t cover_child(const struct cover *v, uint32_t node, const struct s
     const struct node *n = &v->r->node[node];
     if (s->kind == SEGMENT_TAIL || (!capture && s->kind != SEGMENT_LITERAL))
         return 0;
-    return capture ? n->capture : route_edge(v->r, node, s->text, route_hash(s->text.p, s->text.n));
+    return capture ? n->capture : route_literal(v->r, node, s->text);
 }
 
 static void cover_end(struct cover *v, const struct node *n) {
     const struct path_match *p = v->c->path;
     bool tail = p->count && p->segment[p->count - 1].kind == SEGMENT_TAIL;
     if (!tail)
-        cover_leaf(v, p->exact_slash ? n->slash : n->exact, false);
+        cover_leaf(v, route_leaf(v->r, n, p->exact_slash ? LEAF_SLASH : LEAF_EXACT), false);
 }
 
 /* Walks the patterns that match whatever v->c's pattern matches, of higher priority alone: equal
@@ -329,7 +341,7 @@ static void cover_tree(struct cover *v, uint32_t root) {
         }
         v->looks++;
         if (stage == 0)
-            cover_leaf(v, n->tail, false);
+            cover_leaf(v, route_leaf(v->r, n, LEAF_TAIL), false);
         if (top < p->count)
             child = cover_child(v, stack[top].node, &p->segment[top], stage == 1);
         else if (stage == 0)
@@ -354,7 +366,7 @@ static void cover_host(struct cover *v, uint32_t tree, bool own) {
     if (fixed && t->root)
         cover_tree(v, t->root);
     if (!fixed && t->root)
-        cover_leaf(v, v->r->node[t->root].tail, own);
+        cover_leaf(v, route_leaf(v->r, &v->r->node[t->root], LEAF_TAIL), own);
     cover_leaf(v, t->any, false);
 }
 
@@ -421,10 +433,10 @@ void route_report_fill(const struct router *r, struct arena *a, struct route_rep
     const struct route *base = first_route(r, &routes);
     struct shadow_count *seen = arena_zero(a, routes * sizeof *seen);
     for (uint32_t i = 1; i < r->nodes; i++) {
-        const uint32_t leaf[3] = {r->node[i].exact, r->node[i].slash, r->node[i].tail};
-        for (int k = 0; k < 3; k++) {
-            ties(&p, a, leaf[k]);
-            look_at(&p, seen, base, r->node_tree[i], leaf[k]);
+        for (enum leaf_kind k = LEAF_EXACT; k <= LEAF_TAIL; k++) {
+            uint32_t leaf = route_leaf(r, &r->node[i], k);
+            ties(&p, a, leaf);
+            look_at(&p, seen, base, r->node_tree[i], leaf);
         }
     }
     for (uint32_t i = 1; i < r->hosts; i++) {

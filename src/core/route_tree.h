@@ -28,15 +28,28 @@ struct candidate {
     signed char from[CAPTURES_MAX]; /* by slot: the segment, or an expression's group; -1: none */
 };
 
-struct node {         /* two to a cache line; a capture's node follows its parent where it can */
-    uint32_t capture; /* 0: none */
-    bool literals;    /* has children by literal */
-    int best;         /* highest priority in this subtree */
-    uint32_t exact, slash, tail; /* leaves: places in router->candidate, up to `last`; 0: nobody */
+/* Texts up to these lengths lie in the edge or node itself: a look-up touches one piece of memory.
+ */
+enum { EDGE_TEXT = 20, NODE_TEXT = 13 };
+
+/* Places in router->candidate, up to `last`; 0: nobody. */
+enum leaf_kind { LEAF_NONE, LEAF_EXACT, LEAF_SLASH, LEAF_TAIL, LEAF_SEVERAL };
+struct leaves {
+    uint32_t at[LEAF_SEVERAL]; /* by kind */
 };
 
-/* Short texts lie in the edge itself: then a look-up is one piece of memory. */
-enum { EDGE_TEXT = 20 };
+struct node {           /* 32 bytes; a child follows its parent where it can */
+    uint32_t capture;   /* 0: none */
+    uint32_t only;      /* the one child by literal, if its text is short; 0: see `literals` */
+    uint32_t leaf;      /* of the kind below, or the place of several in router->leaves */
+    int best;           /* highest priority in this subtree */
+    unsigned char kind; /* enum leaf_kind */
+    unsigned char only_len;
+    bool literals; /* has children by literal in the table */
+    char only_text[NODE_TEXT];
+};
+_Static_assert(sizeof(struct node) == 32, "two nodes to a cache line");
+
 struct edge {
     uint32_t node, child; /* node 0: free */
     uint32_t len;
@@ -64,6 +77,7 @@ struct router {
     const struct edge *edge;
     unsigned edge_shift; /* 64 - log2 of the table's size */
     const struct node *node;
+    const struct leaves *leaves;
     const struct candidate *candidate;
     const struct host_tree *host;
     const uint32_t *node_tree; /* the host tree of a node: for reports */
@@ -112,6 +126,21 @@ static inline uint32_t route_edge(const struct router *r, uint32_t node, struct 
         if (e->node == node && e->len == text.n && memcmp(edge_text(e), text.p, text.n) == 0)
             return e->child;
     }
+}
+
+static inline uint32_t route_leaf(const struct router *r, const struct node *n,
+                                  enum leaf_kind kind) {
+    if (n->kind == kind)
+        return n->leaf;
+    return n->kind == LEAF_SEVERAL ? r->leaves[n->leaf].at[kind] : 0;
+}
+
+/* The child of a node by literal, 0: none. */
+static inline uint32_t route_literal(const struct router *r, uint32_t node, struct span text) {
+    const struct node *n = &r->node[node];
+    if (n->only)
+        return n->only_len == text.n && memcmp(n->only_text, text.p, text.n) == 0 ? n->only : 0;
+    return n->literals ? route_edge(r, node, text, route_hash(text.p, text.n)) : 0;
 }
 
 /* How much of a segment a literal is compared with: up to ";" (or "%3B"), for services drop such

@@ -79,8 +79,8 @@ static void refused(void **state) {
         {"[a]: 1\n", DIAG_E0111, 1, 1},
         {"a: {b: [}\n", DIAG_E0103, 1, 9},
         {"a: \"\\q\"\n", DIAG_E0103, 1, 5},
-        {"a: \x01\n", DIAG_E0103, 0, 0},
-        {"\xff\xfe\n", DIAG_E0103, 0, 0},
+        {"a: \x01\n", DIAG_E0103, 1, 4},
+        {"\xff\xfe\n", DIAG_E0103, 1, 1},
     };
     (void)state;
     for (size_t i = 0; i < array_len(rows); i++) {

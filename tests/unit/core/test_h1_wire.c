@@ -106,7 +106,7 @@ static void write_out(enum framing f, size_t most, bool trailers, bool end_late,
 static void unchunk(struct span in, struct out *o, struct span *rest) {
     o->n = 0;
     for (;;) {
-        uint64_t n;
+        uint64_t n = 0;
         ptrdiff_t cr = span_find(in, '\r');
         assert_true(cr > 0 && parse_hex(span_cut(in, 0, (size_t)cr), &n));
         in = span_from(in, (size_t)cr + 2);

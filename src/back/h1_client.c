@@ -1,5 +1,6 @@
 #include "back/h1_client.h"
 #include "back/pool.h"
+#include "io/pipe.h"
 #include "io/tcp.h"
 #include <errno.h>
 
@@ -309,6 +310,44 @@ static enum io_result read_piece(struct h1_client *c, size_t want, struct span *
     return IO_OK;
 }
 
+/* A long body goes from socket to socket where nobody on the way looks at it. One pipe at a time:
+ * the next when this one is empty. False: this is not for a pipe. */
+static bool read_pipe(struct h1_client *c) {
+    struct attempt *a = c->a;
+    struct half *h = &a->x->down_half;
+    struct body *b = &h->source;
+    uint64_t left = a->head_read ? h1_reader_plain(&a->r) : 0;
+    if (left < PIPE_WORTH || !half_takes_pipe(h) || !c->stream.ops->read_pipe)
+        return false;
+    b->full = true; /* whatever happens, tell when there is room again */
+    if (b->size)
+        return true;
+    struct pipe *p = pipe_take(&thread_of(c)->loop);
+    if (!p)
+        return false;
+    size_t got, want = left < b->limit ? (size_t)left : b->limit;
+    enum io_result r = c->stream.ops->read_pipe(&c->stream, p, want, &got);
+    struct slice *s = r == IO_OK ? slice_pipe(&thread_of(c)->loop.pond, p, got) : NULL;
+    if (!s)
+        p->give(p, r == IO_OK ? got : 0);
+    if (r == IO_AGAIN) {
+        c->stream.readable = false;
+        return true;
+    }
+    c->since = now(c);
+    if (r != IO_OK) {
+        read_ended(c, r);
+    } else if (!s) {
+        fail(c, FAULT_OUT_OF_MEMORY, NULL);
+    } else {
+        count_add(thread_of(c)->counters.upstream_bytes_received, got);
+        body_push(b, s);
+        if (h1_reader_passed(&a->r, b, got) == H1_READ_END)
+            answer_read(c, 0);
+    }
+    return true;
+}
+
 static void read_answer(struct h1_client *c) {
     struct loop *l = &thread_of(c)->loop;
     size_t share = READS_PER_TURN;
@@ -318,6 +357,8 @@ static void read_answer(struct h1_client *c) {
         struct span all;
         if (!want)
             return; /* room will be told */
+        if (read_pipe(c))
+            return;
         loop_scratch_reuse(l);
         if (share == 0 || SCRATCH_MAX - l->scratch_used < 2 * SCRATCH_MIN) {
             loop_unfinished(l, &c->reader);

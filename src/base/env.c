@@ -76,6 +76,15 @@ static ssize_t os_writev(int fd, const struct iovec *iov, int n) {
     return syscall(SYS_sendmsg, fd, &m, MSG_NOSIGNAL);
 }
 
+static int os_pipe(int fd[2]) {
+    return pipe2(fd, O_NONBLOCK | O_CLOEXEC);
+}
+
+static ssize_t os_splice(int in, int out, size_t n, bool more) {
+    unsigned flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK | (more ? SPLICE_F_MORE : 0);
+    return syscall(SYS_splice, in, NULL, out, NULL, n, flags);
+}
+
 static int os_epoll_wait(int ep, struct epoll_event *ev, int max, int timeout_ms) {
     return (int)syscall(SYS_epoll_pwait, ep, ev, max, timeout_ms, NULL, 8);
 }
@@ -90,8 +99,9 @@ static int os_open(const char *path, int flags, mode_t mode) {
         .release = free, .epoll_create = os_epoll_create, .epoll_ctl = epoll_ctl,                  \
         .epoll_wait = os_epoll_wait, .event_fd = os_event_fd, .socket = os_socket, .bind = bind,   \
         .listen = listen, .accept = os_accept, .connect = connect, .recv = os_recv,                \
-        .writev = os_writev, .shutdown = shutdown, .close = close, .setsockopt = setsockopt,       \
-        .getsockopt = getsockopt, .open = os_open, .read = read, .write = write,                   \
+        .writev = os_writev, .pipe = os_pipe, .splice = os_splice, .shutdown = shutdown,           \
+        .close = close, .setsockopt = setsockopt, .getsockopt = getsockopt, .open = os_open,       \
+        .read = read, .write = write,                                                              \
     }
 
 struct env env = OS_ENV;

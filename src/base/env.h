@@ -36,6 +36,8 @@ struct env {
     int (*connect)(int fd, const struct sockaddr *sa, socklen_t n);
     ssize_t (*recv)(int fd, void *p, size_t n);
     ssize_t (*writev)(int fd, const struct iovec *iov, int n); /* never raises SIGPIPE */
+    int (*pipe)(int fd[2]); /* non-blocking, close-on-exec; NULL: there are none */
+    ssize_t (*splice)(int in, int out, size_t n, bool more); /* one of them a pipe */
     int (*shutdown)(int fd, int how);
     int (*close)(int fd);
     int (*setsockopt)(int fd, int level, int name, const void *v, socklen_t n);

@@ -75,7 +75,15 @@ struct slice *slice_own(struct pond *pd, size_t n) {
     return s;
 }
 
+struct slice *slice_pipe(struct pond *pd, struct pipe *pipe, size_t n) {
+    struct slice *s = slice_take(pd);
+    if (s)
+        *s = (struct slice){.n = n, .pipe = pipe};
+    return s;
+}
+
 struct slice *slice_share(struct pond *pd, struct slice *s) {
+    must(!s->pipe);
     bool lent = s->lent_at != NULL;
     struct slice *c =
         s->buf || lent ? slice_new(pd, s->p, s->n, s->buf) : slice_static(pd, s->p, s->n);
@@ -86,6 +94,8 @@ struct slice *slice_share(struct pond *pd, struct slice *s) {
 
 void slice_free(struct pond *pd, struct slice *s) {
     unlend(s);
+    if (unlikely(s->pipe != NULL))
+        s->pipe->give(s->pipe, s->n);
     buf_unref(s->buf);
     if (pd->spare >= SPARE_MAX) {
         mem_free(s);

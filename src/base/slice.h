@@ -19,11 +19,20 @@ struct buf { /* plain count: one thread */
     unsigned char data[];
 };
 
+/* Bytes that stay in the kernel (io/pipe.h): a slice of them can be passed on or dropped, not
+ * looked at. */
+struct pipe {
+    int in, out; /* written to, read from */
+    void (*give)(struct pipe *, size_t left);
+    struct pipe *next;
+};
+
 struct slice {
     struct slice *next; /* in its queue */
     const unsigned char *p;
     size_t n;
-    struct buf *buf; /* NULL: lent */
+    struct buf *buf;   /* NULL: lent, static or in a pipe */
+    struct pipe *pipe; /* holds exactly these n bytes; p is NULL */
     struct slice *lent_next, **lent_at;
 };
 
@@ -38,12 +47,14 @@ struct pond { /* one per thread */
 must_use struct slice *slice_new(struct pond *pd, const void *p, size_t n, struct buf *buf);
 /* A slice of bytes that outlive it whatever happens (configuration, an arena of its owner). */
 must_use struct slice *slice_static(struct pond *pd, const void *p, size_t n);
+/* Takes the pipe over; it is given back with the slice. NULL: no memory. */
+must_use struct slice *slice_pipe(struct pond *pd, struct pipe *pipe, size_t n);
 /* A slice with a buffer of its own; the caller fills slice_bytes. NULL: no memory. */
 must_use struct slice *slice_own(struct pond *pd, size_t n);
 static inline unsigned char *slice_bytes(struct slice *s) {
     return s->buf->data;
 }
-/* A second slice of the same bytes: refs. NULL: no memory. */
+/* A second slice of the same bytes: refs. Not of a pipe's. NULL: no memory. */
 must_use struct slice *slice_share(struct pond *pd, struct slice *s);
 void slice_free(struct pond *pd, struct slice *s);
 

@@ -116,7 +116,7 @@ void body_end(struct body *b, struct head *trailers) {
 
 int body_get(const struct body *b, struct iovec *iov, int max, size_t bytes) {
     int n = 0;
-    for (const struct slice *s = b->head; s && n < max && bytes; s = s->next) {
+    for (const struct slice *s = b->head; s && !s->pipe && n < max && bytes; s = s->next) {
         size_t len = s->n < bytes ? s->n : bytes;
         iov[n++] = (struct iovec){(void *)(uintptr_t)s->p, len};
         bytes -= len;
@@ -130,11 +130,13 @@ void body_pop(struct body *b, size_t n) {
     while (n) {
         struct slice *s = b->head;
         if (n < s->n) {
-            s->p += n;
+            if (!s->pipe)
+                s->p += n;
             s->n -= n;
             break;
         }
         n -= s->n;
+        s->n = 0; /* nothing of it is left, in a pipe neither */
         b->head = s->next;
         if (!b->head)
             b->tail = &b->head;

@@ -28,6 +28,7 @@ struct body {
     bool wanted;  /* the consumer has asked */
     bool stopped; /* the consumer wants no more: what comes is dropped */
     bool whole;   /* the consumer waits for all of it: read on to the limit */
+    bool pipes;   /* the consumer passes bytes on unseen: slices may be in pipes */
     bool full;    /* more than half: the producer may have stopped reading */
     bool tell;    /* the producer is owed a call of room */
     struct head *trailers; /* with the end; may be NULL */
@@ -79,9 +80,20 @@ must_use bool body_push_copy(struct body *b, const void *p, size_t n);
 must_use bool body_push_static(struct body *b, const void *p, size_t n);
 void body_end(struct body *b,
               struct head *trailers); /* trailers in the exchange's arena, or NULL */
-/* Lends up to `max` vectors, at most `bytes` in all; returns how many. */
+/* Lends up to `max` vectors, at most `bytes` in all, up to the first pipe; returns how many. */
 int body_get(const struct body *b, struct iovec *iov, int max, size_t bytes);
 void body_pop(struct body *b, size_t n);
+/* The pipe that the next bytes are in, and how many; NULL: they are in memory, or there are none.
+ */
+static inline struct pipe *body_pipe(const struct body *b, size_t *n) {
+    *n = b->head ? b->head->n : 0;
+    return b->head ? b->head->pipe : NULL;
+}
+/* May the producer push a pipe now? Only where nothing is queued before it and no stage is in
+ * between. */
+static inline bool half_takes_pipe(const struct half *h) {
+    return !h->first && h->source.pipes && !h->source.stopped;
+}
 void body_want(struct body *b);
 void body_stop(struct body *b); /* also drops what is queued */
 /* A consumer's turn is over: it took all there was (the limit doubles, to 1 MiB) or not (back to 64

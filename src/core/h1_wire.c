@@ -58,6 +58,16 @@ int h1_writer_gather(struct h1_writer *w, struct arena *a, struct iovec iov[H1_W
     return want == 0 && w->raw <= w->body->size ? add(iov, n, w->tail) : n;
 }
 
+struct pipe *h1_writer_pipe(const struct h1_writer *w, size_t *n, bool *more) {
+    struct pipe *p = w->body && !w->lit.n && !w->line.n ? body_pipe(w->body, n) : NULL;
+    if (!p)
+        return NULL;
+    if (*n > w->raw)
+        *n = (size_t)w->raw;
+    *more = *n < w->raw;
+    return *n ? p : NULL;
+}
+
 static size_t take(struct span *s, size_t n) {
     size_t t = n < s->n ? n : s->n;
     *s = span_from(*s, t);
@@ -120,6 +130,15 @@ static enum h1_read feed_length(struct h1_reader *r, struct body *b, struct span
     *used = n;
     if (n && !body_push_lent(b, in.p, n))
         return fault(r, FAULT_OUT_OF_MEMORY);
+    r->left -= n;
+    if (r->left)
+        return H1_READ_MORE;
+    body_end(b, NULL);
+    return H1_READ_END;
+}
+
+enum h1_read h1_reader_passed(struct h1_reader *r, struct body *b, size_t n) {
+    must(r->framing == FRAMING_LENGTH && n <= r->left);
     r->left -= n;
     if (r->left)
         return H1_READ_MORE;

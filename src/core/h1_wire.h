@@ -28,6 +28,8 @@ static inline void h1_writer_interim(struct h1_writer *w, struct span text) {
 }
 /* What can be sent now, at most `max` bytes of body. Returns the number of vectors (0: nothing). */
 int h1_writer_gather(struct h1_writer *w, struct arena *a, struct iovec iov[H1_WRITER_IOV]);
+/* When gather has nothing (0): bytes of the body that wait in a pipe. NULL: none. */
+struct pipe *h1_writer_pipe(const struct h1_writer *w, size_t *n, bool *more);
 void h1_writer_took(struct h1_writer *w, size_t n);
 /* Head and body have been taken entirely. */
 bool h1_writer_done(const struct h1_writer *w);
@@ -49,6 +51,12 @@ enum h1_read { H1_READ_MORE, H1_READ_END, H1_READ_FAULT };
 
 void h1_reader_start(struct h1_reader *r, const struct h1_message *m, bool request,
                      const struct h1_limits *trailer_limits);
+/* How many bytes of body may go past the reader, straight into the body (FRAMING_LENGTH): then tell
+ * it. */
+static inline uint64_t h1_reader_plain(const struct h1_reader *r) {
+    return r->framing == FRAMING_LENGTH ? r->left : 0;
+}
+enum h1_read h1_reader_passed(struct h1_reader *r, struct body *b, size_t n);
 /* Gives bytes that ride on the scratch to the body as the framing says. *used: what belonged to
  * this message. END: the body was ended (with its trailers, in `a`). FAULT: r->fault. */
 enum h1_read h1_reader_feed(struct h1_reader *r, struct body *b, struct arena *a, struct span in,

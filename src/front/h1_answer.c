@@ -80,6 +80,7 @@ static void front_head(struct exchange *x) {
         body_stop(x->down_half.sink);
     else
         body_want(x->down_half.sink);
+    x->down_half.sink->pipes = framing == FRAMING_LENGTH && c->stream.ops->write_pipe;
     loop_output(&conn_thread(c)->loop, &c->output);
 }
 
@@ -170,22 +171,35 @@ static void blocked(struct h1_conn *c) {
         conn_abort(c, FAULT_SEND_STALLED);
 }
 
+/* Vectors, or a pipe, to the socket. *all: what there was to send; 0: nothing. */
+static enum io_result send_some(struct h1_conn *c, size_t *all, size_t *took) {
+    struct iovec iov[H1_WRITER_IOV] unzeroed;
+    struct h1_writer *w = &c->work->w;
+    bool more;
+    int n = h1_writer_gather(w, &c->x->arena, iov);
+    *all = *took = 0;
+    for (int i = 0; i < n; i++)
+        *all += iov[i].iov_len;
+    if (n)
+        return stream_write(&c->stream, iov, n, took);
+    struct pipe *p = h1_writer_pipe(w, all, &more);
+    return p ? c->stream.ops->write_pipe(&c->stream, p, *all, more, took) : IO_OK;
+}
+
 void h1_flush(struct output *o) {
     struct h1_conn *c = container_of(o, struct h1_conn, output);
-    struct iovec iov[H1_WRITER_IOV] unzeroed;
     if (!c->x || c->work->blocked)
         return;
     struct h1_work *w = c->work;
     struct exchange *x = c->x;
-    for (int n; (n = h1_writer_gather(&w->w, &x->arena, iov)) > 0;) {
-        size_t all = 0, took;
-        for (int i = 0; i < n; i++)
-            all += iov[i].iov_len;
-        enum io_result r = stream_write(&c->stream, iov, n, &took);
+    for (size_t all, took;;) {
+        enum io_result r = send_some(c, &all, &took);
         if (r == IO_RESET) {
             conn_abort(c, FAULT_CLIENT_CLOSED);
             return;
         }
+        if (!all)
+            break;
         x->bytes_out += took;
         count_add(conn_thread(c)->counters.client_bytes_sent, took);
         h1_writer_took(&w->w, took);

@@ -1,4 +1,5 @@
 #include "io/loop.h"
+#include "io/pipe.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -61,6 +62,7 @@ void loop_finish(struct loop *l) {
     if (l->scratch)
         munmap(l->scratch, SCRATCH_MAX);
     pond_finish(&l->pond);
+    pipes_finish(l);
     arena_cache_finish(&l->arenas);
 }
 

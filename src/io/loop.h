@@ -64,6 +64,8 @@ struct loop {
     size_t scratch_top;     /* the most of it since the last drain */
     struct pond pond;
     struct arena_cache arenas;
+    struct pipe *pipes; /* free ones (io/pipe.h) */
+    unsigned pipes_free, pipes_made;
     struct timer trim; /* about once a second while there are pages to give back */
     uint64_t turns;
 };

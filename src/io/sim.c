@@ -310,6 +310,7 @@ void sim_begin(const struct sim_conf *conf) {
     env.connect = sim_connect;
     env.recv = sim_recv;
     env.writev = sim_writev;
+    env.pipe = NULL; /* bodies go by the scratch */
     env.shutdown = sim_shutdown;
     env.close = sim_close;
     env.setsockopt = sim_setsockopt;

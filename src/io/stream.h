@@ -15,6 +15,10 @@ struct stream_ops {
     enum io_result (*read)(struct stream *, void *p, size_t n, size_t *got);
     enum io_result (*write)(struct stream *, const struct iovec *iov, int n, size_t *took);
     void (*shut)(struct stream *); /* no more writes: FIN */
+    /* Straight between the socket and a pipe; NULL: this stream cannot (what it carries is
+     * encoded). */
+    enum io_result (*read_pipe)(struct stream *, struct pipe *, size_t n, size_t *got);
+    enum io_result (*write_pipe)(struct stream *, struct pipe *, size_t n, bool more, size_t *took);
 };
 
 struct stream {

@@ -29,11 +29,29 @@ static enum io_result tcp_write(struct stream *s, const struct iovec *iov, int n
     return errno == EAGAIN ? IO_AGAIN : IO_RESET;
 }
 
+static enum io_result spliced(ssize_t r, size_t *n) {
+    *n = r > 0 ? (size_t)r : 0;
+    if (r > 0)
+        return IO_OK;
+    if (r == 0)
+        return IO_END;
+    return errno == EAGAIN ? IO_AGAIN : IO_RESET;
+}
+
+static enum io_result tcp_read_pipe(struct stream *s, struct pipe *p, size_t n, size_t *got) {
+    return spliced(env.splice(s->watch.fd, p->in, n, false), got);
+}
+
+static enum io_result tcp_write_pipe(struct stream *s, struct pipe *p, size_t n, bool more,
+                                     size_t *took) {
+    return spliced(env.splice(p->out, s->watch.fd, n, more), took);
+}
+
 static void tcp_shut(struct stream *s) {
     env.shutdown(s->watch.fd, SHUT_WR);
 }
 
-const struct stream_ops tcp_stream = {tcp_read, tcp_write, tcp_shut};
+const struct stream_ops tcp_stream = {tcp_read, tcp_write, tcp_shut, tcp_read_pipe, tcp_write_pipe};
 
 enum io_result stream_read(struct loop *l, struct stream *s, size_t max, struct span *got) {
     size_t left = SCRATCH_MAX - l->scratch_used, n = 0;

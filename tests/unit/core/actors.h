@@ -6,6 +6,8 @@
 #pragma once
 #include "world.h"
 
+#pragma GCC diagnostic ignored "-Wunused-function" /* no play needs all of them */
+
 enum { FILTERS = 4 };
 
 /* ---- one thing after the other ---- */

@@ -2,13 +2,18 @@
 #include "base/env.h"
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/mman.h>
 
 /* A block larger than ARENA_BLOCK carries its size here so that it is given back to the system. */
 struct big {
     struct arena_block block;
     size_t size;
 };
-enum { HEAD = 16 }; /* room of struct big; keeps what follows aligned */
+enum {
+    HEAD = 16,
+    HUGE_PAGE = 2 * 1024 * 1024,
+    GROWN_MAX = 4 * HUGE_PAGE
+}; /* room of struct big; keeps what follows aligned */
 _Static_assert(sizeof(struct big) <= HEAD, "block head");
 
 void arena_cache_init(struct arena_cache *c) {
@@ -74,19 +79,36 @@ static void *block_use(struct arena *a, struct arena_block *b, size_t size, size
     b->next = a->blocks;
     a->blocks = b;
     a->used += size;
-    char *p = (char *)b + HEAD;
-    if (size == ARENA_BLOCK) {
+    char *p = (char *)b + HEAD, *end = (char *)b + size;
+    if (size == ARENA_BLOCK || end - (p + n) > a->end - a->at) {
         a->at = p + n;
-        a->end = (char *)b + ARENA_BLOCK;
+        a->end = end;
     }
     return p;
 }
 
+/* A large arena (a configuration of thousands of routes) lies in few large pages: what is looked at
+ * here and there all day costs fewer misses of the address cache. */
+static void ask_for_huge_pages(void *p, size_t size) {
+    uintptr_t from = ((uintptr_t)p + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1);
+    uintptr_t to = ((uintptr_t)p + size) & ~(uintptr_t)(HUGE_PAGE - 1);
+    if (to > from)
+        madvise((void *)from, to - from, MADV_HUGEPAGE);
+}
+
+/* Blocks of an arena without a cache grow with it. */
 static struct arena_block *block_get(struct arena *a, size_t n, size_t *size) {
-    size_t need;
+    size_t need, grown = a->used < GROWN_MAX ? a->used : GROWN_MAX;
     must(!__builtin_add_overflow(n, (size_t)HEAD, &need));
     *size = need > ARENA_BLOCK ? need : ARENA_BLOCK;
-    return *size == ARENA_BLOCK ? block_take(a->cache) : mem_try(*size);
+    if (!a->cache && grown > *size)
+        *size = grown;
+    if (*size == ARENA_BLOCK)
+        return block_take(a->cache);
+    struct arena_block *b = mem_try(*size);
+    if (b && *size >= HUGE_PAGE)
+        ask_for_huge_pages(b, *size);
+    return b;
 }
 
 void *arena_try(struct arena *a, size_t n) {

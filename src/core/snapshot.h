@@ -102,20 +102,22 @@ struct errors_conf; /* core/problem.h: replaced error answers */
 
 /* How a route looks to a request: an opaque compiled form lives in struct router (core/route.h). */
 struct route {
+    /* What every request needs lies together: with many routes each line is a cache miss. */
+    struct plan plan;
+    uint64_t max_body, request_timeout_ms;
+    uint32_t capture_count;
+    uint32_t row;                    /* of its statistics (observe/metrics) */
+    const struct span *capture_name; /* by place in exchange->capture */
+    const struct log_conf *log;      /* core/log_conf.h: the route's own; NULL: the top one */
     struct span name;
     uint32_t index;
     struct where where;
     const struct route_match *match; /* core/route.h */
-    const struct span *capture_name; /* by place in exchange->capture */
-    uint32_t capture_count;
-    struct plan plan;
-    uint64_t max_body, request_timeout_ms;
     const struct limits_conf *limits;
     const struct errors_conf *errors; /* NULL: the shipped answers */
     const struct setting *settings;   /* every setting with its origin, for explain */
     uint32_t setting_count;
-    const struct log_conf *log; /* core/log_conf.h: the route's own; NULL: the top one */
-    void *lasting;              /* statistics by name (observe/metrics); set before publishing */
+    void *lasting; /* statistics by name (observe/metrics); set, with row, before publishing */
 };
 
 /* A setting or policy in force on a route and where it came from. */

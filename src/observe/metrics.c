@@ -156,6 +156,7 @@ void metrics_attach(struct snapshot *s) {
     for (uint32_t i = 0; i < s->route_count; i++) {
         struct route *r = (struct route *)(uintptr_t)&s->route[i];
         r->lasting = lasting_get(&route_kind, r->name);
+        r->row = ((const struct row *)r->lasting)->number;
     }
     for (uint32_t i = 0; i < s->service_count; i++) {
         struct service_conf *c = (struct service_conf *)(uintptr_t)&s->service[i];
@@ -171,7 +172,7 @@ void metrics_detach(struct snapshot *s) {
 }
 
 unsigned metrics_route_row(const struct route *r) {
-    return r && r->lasting ? ((const struct row *)r->lasting)->number : ROW_NONE;
+    return r && r->lasting ? r->row : ROW_NONE;
 }
 unsigned metrics_service_row(const struct service_conf *s) {
     return s && s->stats ? ((const struct row *)s->stats)->number : ROW_NONE;

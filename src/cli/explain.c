@@ -9,8 +9,7 @@
 
 enum { REQUEST_MAX = 128 * 1024, BODY_MAX = 64 * 1024, EXTRA_FIELDS = 16 };
 
-/* --- the request as a client would send it
- * ----------------------------------------------------------- */
+/* --- the request as a client would send it --- */
 
 struct url {
     struct span authority, target;
@@ -84,8 +83,7 @@ static enum fault parse(struct explained *e, struct span text) {
     return f;
 }
 
-/* --- what the gateway makes of it
- * -------------------------------------------------------------------- */
+/* --- what the gateway makes of it --- */
 
 static void find_rejected(struct explained *e) {
     const struct snapshot *s = e->s;

@@ -124,6 +124,7 @@ static void print_service(const struct explained *e) {
 }
 
 static void print_upstream(const struct cli *c, const struct explained *e) {
+    must(e->found.route && e->found.route->plan.back_conf); /* a proxy has one */
     const struct forward_conf *conf = e->found.route->plan.back_conf;
     print_service(e);
     printf("\nrequest to %.*s", SPAN_ARG(e->target->service->name));

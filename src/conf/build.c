@@ -56,8 +56,7 @@ static void free_regexes(struct snapshot *s) {
     s->parts = NULL;
 }
 
-/* --- names
- * ------------------------------------------------------------------------------------------ */
+/* --- names --- */
 
 static void names_of(struct build *b, const char *section, enum schema_refers r,
                      const struct schema_type *t) {
@@ -84,8 +83,7 @@ static void collect_names(struct build *b) {
     names_of(b, "plans", REFERS_PLAN, &schema_plans_type);
 }
 
-/* --- top-level settings
- * ------------------------------------------------------------------------------ */
+/* --- top-level settings --- */
 
 void build_limits(struct build *b, const struct schema_type *t, struct node *n,
                   struct limits_conf *out) {

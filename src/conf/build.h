@@ -48,8 +48,7 @@ const struct service_conf *build_service(struct build *b, const struct node *nam
 void build_limits(struct build *b, const struct schema_type *t, struct node *n,
                   struct limits_conf *out);
 
-/* --- routes
- * ------------------------------------------------------------------------------------------ */
+/* --- routes --- */
 
 struct text_at {
     struct span text;

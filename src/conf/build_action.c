@@ -17,8 +17,7 @@ const struct back_ops *action_back(struct build *b, const char *name) {
     return NULL;
 }
 
-/* --- to
- * ---------------------------------------------------------------------------------------------- */
+/* --- to --- */
 
 static uint32_t weight_of(struct node *n) {
     uint64_t w = 1;
@@ -67,8 +66,7 @@ static void forward(struct build *b, struct node *n, const struct policy_level *
     r->plan.back_conf = f;
 }
 
-/* --- answers
- * ----------------------------------------------------------------------------------------- */
+/* --- answers --- */
 
 static bool header_allowed(struct build *b, struct node *key, struct span name) {
     bool token = name.n > 0 && name.n <= 256;
@@ -202,8 +200,7 @@ static void redirect(struct build *b, struct node *n, struct route *r,
     r->plan.back_conf = c;
 }
 
-/* --- errors
- * ------------------------------------------------------------------------------------------ */
+/* --- errors --- */
 
 static bool error_code(struct span s) {
     static const char *const later[] = {"rate_limited", "unauthorized", "forbidden"};

@@ -17,8 +17,7 @@ static uint32_t items(struct node *n, struct node *const **at, struct node **one
     return n->kind == NODE_LIST ? n->count : 1;
 }
 
-/* --- path
- * -------------------------------------------------------------------------------------------- */
+/* --- path --- */
 
 static bool is_regex(struct span t) {
     return t.n && t.p[0] == '~';
@@ -113,8 +112,7 @@ static void narrow_path(struct build *b, struct node *n, struct narrowed *out) {
     }
 }
 
-/* --- host
- * -------------------------------------------------------------------------------------------- */
+/* --- host --- */
 
 static bool host_fine(struct span t) {
     struct span rest = span_starts(t, SPAN("*.")) ? span_from(t, 2) : t;
@@ -209,8 +207,7 @@ static void narrow_host(struct build *b, struct node *n, struct narrowed *out) {
     out->host_node = n;
 }
 
-/* --- method and listener
- * ----------------------------------------------------------------------------- */
+/* --- method and listener --- */
 
 static bool token(struct span t) {
     for (size_t i = 0; i < t.n; i++)
@@ -312,8 +309,7 @@ static void narrow_listener(struct build *b, struct node *n, struct narrowed *ou
     out->listener_node = n;
 }
 
-/* --- header, query, cookie
- * --------------------------------------------------------------------------- */
+/* --- header, query, cookie --- */
 
 static const char *const value_keys[] = {
     [VALUE_HEADER] = "header", [VALUE_QUERY] = "query", [VALUE_COOKIE] = "cookie"};

@@ -134,8 +134,7 @@ void policies_apply(struct build *b, struct policy_level *p, struct node *n,
     apply_map(b, p, n, level);
 }
 
-/* --- a leaf
- * ------------------------------------------------------------------------------------------ */
+/* --- a leaf --- */
 
 struct leaf {
     struct build *b;

@@ -132,10 +132,10 @@ static void walk(struct routes *r) {
     }
 }
 
-/* --- what the router says of them
- * -------------------------------------------------------------------- */
+/* --- what the router says of them --- */
 
 static struct mark route_mark(const struct routes *r, const struct route *route) {
+    must(r->node && route->index < r->count);
     const struct node *n = r->node[route->index];
     const struct node *path = node_get(node_get(n, "match"), "path");
     return path ? path->at : n->at;

@@ -103,7 +103,7 @@ static void discover(struct build *b, struct service_conf *s, struct node *n) {
 
 static void host_of(struct build *b, struct service_conf *s, struct node *n) {
     struct span t = n && n->kind == NODE_SCALAR && !node_null(n) ? node_plain(n) : SPAN("keep");
-    if (span_eq(t, SPAN("keep"))) {
+    if (!n || span_eq(t, SPAN("keep"))) {
         s->host_mode = HOST_KEEP;
         return;
     }

@@ -84,8 +84,7 @@ static void late_timeouts(struct build *b) {
     }
 }
 
-/* --- secrets
- * ----------------------------------------------------------------------------------------- */
+/* --- secrets --- */
 
 struct walk {
     struct node *node;

@@ -128,8 +128,7 @@ struct node *merge(struct arena *a, struct diag_list *d, const struct schema_typ
     return result;
 }
 
-/* --- a later -c
- * ------------------------------------------------------------------------------------ */
+/* --- a later -c --- */
 
 static struct node *named_route(struct node *routes, struct span name, struct node ***at) {
     struct node *stack[YAML_DEPTH];

@@ -146,6 +146,7 @@ bool path_parse(struct arena *a, struct span pattern, struct path_match *out,
     struct segment segment[PATH_SEGMENTS_MAX];
     struct span rest = span_from(pattern, 1);
     uint32_t count = 0;
+    must(pattern.n && pattern.p);
     while (rest.p) {
         size_t at = (size_t)(rest.p - pattern.p);
         struct span part = span_split(&rest, '/');

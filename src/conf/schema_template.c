@@ -104,8 +104,7 @@ const struct template *schema_template(const struct schema_fill *f, struct node 
     return compile(f, n, arena_span(f->arena, node_template(n)), place, scopes);
 }
 
-/* --- free data
- * -------------------------------------------------------------------------------------- */
+/* --- free data --- */
 
 /* A number as JSON writes it. */
 static bool json_number(struct span s) {

@@ -151,8 +151,7 @@ static const struct schema_object retry_object = {
     .name = "retry", SCHEMA_OBJECT_OF(retry), .doc = "Not available yet."};
 const struct schema_type schema_retry_type = OBJECT_TYPE(retry_object, TYPE_OR_OFF | TYPE_OR_ON);
 
-/* --- who is who
- * ------------------------------------------------------------------------------------- */
+/* --- who is who --- */
 
 static const struct schema_field jwt[] = {
     {ROW("issuer", type_word, "Who must have made the token.")},

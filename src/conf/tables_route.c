@@ -1,8 +1,7 @@
 #include "conf/tables.h"
 #include "conf/types.h"
 
-/* --- match
- * ------------------------------------------------------------------------------------------ */
+/* --- match --- */
 
 static const struct schema_type path_text = {
     .kind = SCHEMA_TEXT, .min = 1, .what = "a path like /api/{id}"};
@@ -48,8 +47,7 @@ const struct schema_object schema_match = {
     .doc = "Which requests; all conditions must hold, those of the groups around too."};
 const struct schema_type schema_match_type = OBJECT_TYPE(schema_match, 0);
 
-/* --- actions
- * ---------------------------------------------------------------------------------------- */
+/* --- actions --- */
 
 static const struct schema_type weight = {.kind = SCHEMA_INT, .max = 1000000};
 static const struct schema_field target[] = {
@@ -122,8 +120,7 @@ const struct schema_object schema_respond = {.name = "respond",
                                              .short_scalar = "body"};
 const struct schema_type schema_respond_type = OBJECT_TYPE(schema_respond, 0);
 
-/* --- policies
- * --------------------------------------------------------------------------------------- */
+/* --- policies --- */
 
 static const struct schema_type rewrite_path = {.kind = SCHEMA_TEMPLATE,
                                                 .place = PLACE_PATH,
@@ -281,8 +278,7 @@ const struct schema_type schema_policy_set_type = OBJECT_TYPE(schema_policy_set,
 const struct schema_type schema_policies_type = {
     .kind = SCHEMA_MAP, .of = &schema_policy_set_type, .flags = TYPE_NAMED_LIST};
 
-/* --- routes
- * ----------------------------------------------------------------------------------------- */
+/* --- routes --- */
 
 #define ACTION(key_, type_, doc_)                                                                  \
     {                                                                                              \

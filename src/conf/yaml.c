@@ -188,8 +188,9 @@ static void measure(struct reader *r, struct node *n, const struct node *child) 
 
 static void close_container(struct reader *r, const yaml_event_t *e) {
     struct frame *f = &r->frame[--r->depth];
-    struct node *n = f->node, **child = r->pending + f->from;
+    struct node *n = f->node, **child = r->pending ? r->pending + f->from : NULL;
     uint32_t children = r->count - f->from;
+    must(n && (child || !children));
     n->end_line = (uint32_t)e->end_mark.line + 1;
     n->end_column = (uint32_t)e->end_mark.column + 1;
     n->height = 1;

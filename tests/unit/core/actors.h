@@ -12,7 +12,7 @@ enum { FILTERS = 4 };
 
 /* ---- one thing after the other ---- */
 
-static void (*before)(void); /* called before every dispatch; may abort somebody */
+static void (*step_in)(void); /* called before every dispatch; may abort somebody */
 static uint64_t dispatches;
 
 /* A task, or an output, or the end of the drain, or the next timer. False: all is quiet. */
@@ -20,8 +20,8 @@ static bool dispatch(void) {
     struct loop *l = &thread->loop;
     if (list_linked(&l->tasks) || list_linked(&l->outputs)) {
         dispatches++;
-        if (before)
-            before();
+        if (step_in)
+            step_in();
         struct list *n = list_shift(&l->tasks);
         if (n) {
             struct task *t = container_of(n, struct task, node);

@@ -8,7 +8,7 @@
 static int begin(void **state) {
     (void)state;
     world_begin();
-    before = NULL;
+    step_in = NULL;
     return 0;
 }
 static int finish(void **state) {
@@ -246,10 +246,10 @@ static void failing_in_every_state(void **state) {
         busy_house(&h, NULL);
         target = &a;
         dispatches = 0;
-        before = fail_target;
+        step_in = fail_target;
         ask(&a, house_plan(&h, 3));
         quiet();
-        before = NULL;
+        step_in = NULL;
         ended = dispatches < fail_at;
         if (ended) {
             assert_answer(&a, 200, "SOME TEXT");
@@ -283,11 +283,11 @@ static unsigned leave_everywhere(struct answerer *reply, const char *answer, siz
         const struct plan *plan = house_plan(&h, 3);
         target = &a;
         dispatches = 0;
-        before = leave_target;
+        step_in = leave_target;
         ask(&a, plan);
         ask(&b, plan);
         quiet();
-        before = NULL;
+        step_in = NULL;
         over = a.done; /* the point lies behind the end */
         assert_answer(&b, 200, answer);
         assert_true(a.fails == 0);
@@ -355,10 +355,10 @@ static void long_answers(void **state) {
                 h.policy[i].louder_down = true;
             target = &a;
             peak = 0;
-            before = watch_peak;
+            step_in = watch_peak;
             ask(&a, house_plan(&h, stages));
             quiet();
-            before = NULL;
+            step_in = NULL;
             assert_true(a.done && a.total == 3 << 20 && a.trailers);
             assert_true(peak <=
                         (stages + 1) * (slow ? 2 * BODY_LIMIT : BODY_LIMIT_MAX + BODY_LIMIT));

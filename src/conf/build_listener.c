@@ -33,7 +33,7 @@ static void build_one(struct build *b, struct listener_conf *l, const struct pai
     if (limits && !node_null(limits)) {
         struct limits_conf *own = arena_alloc(b->arena, sizeof *own);
         *own = b->s->limits;
-        build_limits(b, &schema_limits_type, limits, own);
+        build_limits(b, &schema_listener_limits_type, limits, own);
         l->limits = own;
     }
 }

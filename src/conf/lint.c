@@ -59,27 +59,42 @@ static void trusts_all(struct build *b) {
     }
 }
 
+static void late(struct build *b, const struct setting *s, const struct route *r) {
+    uint32_t file = 0;
+    while (file < b->files && b->file[file] != s->where.file)
+        file++;
+    struct mark at = {file < b->files ? file : 0, s->where.line, s->where.column,
+                      (uint32_t)s->value.n};
+    struct diag *d =
+        diag_add(b->diags, DIAG_W0103, at,
+                 "this timeout never ends anything: request_timeout (%llu ms) is shorter",
+                 (unsigned long long)r->request_timeout_ms);
+    diag_help(b->diags, d, "raise request_timeout of \"%.*s\", or lower this one",
+              SPAN_ARG(r->name));
+}
+
+static const struct setting *timeout_in(const struct setting *s, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++)
+        if (span_eq(s[i].name, SPAN("timeout")))
+            return &s[i];
+    return NULL;
+}
+
 /* What a route's exchange may take in all caps what its service may. */
 static void late_timeouts(struct build *b) {
     for (uint32_t i = 0; i < b->s->route_count; i++) {
         const struct route *r = &b->s->route[i];
-        for (uint32_t k = 0; k < r->setting_count; k++) {
-            const struct setting *s = &r->settings[k];
-            const struct forward_conf *f = r->plan.back_conf;
-            if (!span_eq(s->name, SPAN("timeout")) || !f || !r->plan.back ||
-                strcmp(r->plan.back->name, "proxy") != 0 || f->timeout_ms <= r->request_timeout_ms)
-                continue;
-            uint32_t file = 0;
-            while (file < b->files && b->file[file] != s->where.file)
-                file++;
-            struct mark at = {file, s->where.line, s->where.column, 1};
-            struct diag *d =
-                diag_add(b->diags, DIAG_W0103, at,
-                         "this timeout never ends anything: request_timeout (%llu ms) is "
-                         "shorter",
-                         (unsigned long long)r->request_timeout_ms);
-            diag_help(b->diags, d, "raise request_timeout of \"%.*s\", or lower this one",
-                      SPAN_ARG(r->name));
+        const struct forward_conf *f = r->plan.back_conf;
+        if (!f || !r->plan.back || strcmp(r->plan.back->name, "proxy") != 0)
+            continue;
+        const struct setting *own = timeout_in(r->settings, r->setting_count);
+        if (own && f->timeout_ms > r->request_timeout_ms)
+            late(b, own, r);
+        for (uint32_t k = 0; !own && k < f->target_count; k++) {
+            const struct service_conf *s = f->target[k].service;
+            const struct setting *its = timeout_in(s->settings, s->setting_count);
+            if (its && s->timeout_ms > r->request_timeout_ms)
+                late(b, its, r);
         }
     }
 }

@@ -82,6 +82,12 @@ static void unknown_key(struct checker *c, const struct schema_type *t, const st
         word[n++] = t->object->field[i].key;
     struct diag *d = diag_add(c->diags, DIAG_E0112, key->at, "%s has no key `%.*s`",
                               t->object->name, SPAN_ARG(key->text));
+    bool part = t->object == &schema_route_limits || t->object == &schema_listener_limits;
+    if (part && schema_field_of(&schema_limits_type, key->text)) {
+        diag_help(c->diags, d, "this limit is set in the top-level limits only%s",
+                  t->object == &schema_route_limits ? ", or in those of a listener" : "");
+        return;
+    }
     const char *guess = diag_guess(key->text, word, n);
     if (guess) {
         diag_help(c->diags, d, "did you mean `%s`?", guess);

@@ -7,15 +7,15 @@
 
 extern const struct schema_object schema_root, schema_service, schema_service_defaults,
     schema_route, schema_defaults, schema_policy_set, schema_match, schema_listener, schema_limits,
-    schema_route_limits, schema_to, schema_target, schema_rewrite, schema_redirect, schema_respond,
-    schema_error, schema_endpoint, schema_admin;
+    schema_route_limits, schema_listener_limits, schema_to, schema_target, schema_rewrite,
+    schema_redirect, schema_respond, schema_error, schema_endpoint, schema_admin;
 extern const struct schema_type schema_root_type, schema_service_type, schema_service_defaults_type,
     schema_route_type, schema_defaults_type, schema_policy_set_type, schema_match_type,
-    schema_limits_type, schema_route_limits_type, schema_rewrite_type, schema_redirect_type,
-    schema_respond_type, schema_to_type, schema_errors_type, schema_error_type,
-    schema_listener_type, schema_listeners_type, schema_services_type, schema_routes_type,
-    schema_policies_type, schema_authenticators_type, schema_consumers_type, schema_plans_type,
-    schema_state_type, schema_admin_type, schema_log_type, schema_retry_type;
+    schema_limits_type, schema_route_limits_type, schema_listener_limits_type, schema_rewrite_type,
+    schema_redirect_type, schema_respond_type, schema_to_type, schema_errors_type,
+    schema_error_type, schema_listener_type, schema_listeners_type, schema_services_type,
+    schema_routes_type, schema_policies_type, schema_authenticators_type, schema_consumers_type,
+    schema_plans_type, schema_state_type, schema_admin_type, schema_log_type, schema_retry_type;
 
 /* What every policy's long form takes besides. */
 extern const struct schema_object schema_policy_common;

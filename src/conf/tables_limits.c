@@ -16,19 +16,23 @@ static const struct schema_type trailer_count = {.kind = SCHEMA_INT, .max = H1_F
 static const struct schema_type small = {.kind = SCHEMA_INT, .min = 1, .max = 1000000};
 
 /* What is known of a request only when its route is known can be set there too. */
-#define ROUTE_ROWS                                                                                 \
+#define BODY_ROWS                                                                                  \
     {ROW("body_idle_timeout", type_duration1,                                                      \
          "How long a client may send nothing of a body that it has begun; then 408."),             \
      L(body_idle_timeout_ms), .shipped = "30s"},                                                   \
         {ROW("body_min_rate", type_byterate,                                                       \
              "What a client must send at least of a body after its first 10 s; 0B/s: anything."),  \
          L(body_min_rate), .shipped = "240B/s"},                                                   \
-        {ROW("send_stall_timeout", type_duration1,                                                 \
-             "How long a client may take nothing of an answer; then the connection ends."),        \
-         L(send_stall_timeout_ms), .shipped = "30s"},                                              \
+    {                                                                                              \
+        ROW("send_stall_timeout", type_duration1,                                                  \
+            "How long a client may take nothing of an answer; then the connection ends."),         \
+            L(send_stall_timeout_ms), .shipped = "30s"                                             \
+    }
+
+#define ROUTE_ROWS                                                                                 \
+    BODY_ROWS,                                                                                     \
         {ROW("response_header_total_max", head_size,                                               \
-             "The header section of a service's answer; "                                          \
-             "more is 502."),                                                                      \
+             "The header section of a service's answer; more is 502."),                            \
          L(h1_response.total_max), .shipped = "64KiB"},                                            \
         {ROW("response_header_count_max", head_count, "Header fields of a service's answer."),     \
          L(h1_response.count_max), .shipped = "200"},                                              \
@@ -37,44 +41,52 @@ static const struct schema_type small = {.kind = SCHEMA_INT, .min = 1, .max = 10
          L(interim_responses_max), .shipped = "16"},                                               \
     {                                                                                              \
         ROW("max_body", type_size,                                                                 \
-            "The largest request body; larger is 413. `max_body` of a "                            \
-            "route or of defaults goes before."),                                                  \
+            "The largest request body; larger is 413. `max_body` of a route or of defaults "       \
+            "goes before."),                                                                       \
             L(max_body), .shipped = "10MiB"                                                        \
     }
 
+/* What holds for a connection, before a route is known: a listener can have its own. */
+#define CONNECTION_ROWS                                                                            \
+    {ROW("request_line_max", head_size, "The request line; longer is 414."),                       \
+     L(h1_request.line_max), .shipped = "8KiB"},                                                   \
+        {ROW("header_total_max", head_size, "The whole request header section; larger is 431."),   \
+         L(h1_request.total_max), .shipped = "32KiB"},                                             \
+        {ROW("header_field_max", head_size, "One request header field; larger is 431."),           \
+         L(h1_request.field_max), .shipped = "16KiB"},                                             \
+        {ROW("header_name_max", name_size, "The name of a request header field."),                 \
+         L(h1_request.name_max), .shipped = "256B"},                                               \
+        {ROW("header_count_max", head_count,                                                       \
+             "Request header fields, dropped ones too; more is 431."),                             \
+         L(h1_request.count_max), .shipped = "100"},                                               \
+        {ROW("method_max", method_size, "The request method."), L(h1_request.method_max),          \
+         .shipped = "32B"},                                                                        \
+        {ROW("trailers_count_max", trailer_count, "Trailer fields of a request."),                 \
+         L(h1_trailers.count_max), .shipped = "16"},                                               \
+        {ROW("trailers_total_max", head_size, "All trailer fields of a request together."),        \
+         L(h1_trailers.total_max), .shipped = "4KiB"},                                             \
+        {ROW("query_params_max", small, "Query parameters; more is 400."), L(query_params_max),    \
+         .shipped = "1000"},                                                                       \
+        {ROW("encoded_slash", slash,                                                               \
+             "Whether %2F in a path is refused with 400, or kept as it is."),                      \
+         .flags = FIELD_NO_FILL, .shipped = "refuse"},                                             \
+        {ROW("first_byte_timeout", type_duration1, "From a new connection to its first byte."),    \
+         L(first_byte_timeout_ms), .shipped = "10s"},                                              \
+        {ROW("header_timeout", type_duration1,                                                     \
+             "From the first byte of a request to the end of its header section; then 408."),      \
+         L(header_timeout_ms), .shipped = "10s"},                                                  \
+        {ROW("keepalive_timeout", type_duration1, "How long an idle connection is kept."),         \
+         L(keepalive_timeout_ms), .shipped = "60s"},                                               \
+        {ROW("keepalive_requests", type_count1, "Requests on one connection."),                    \
+         L(keepalive_requests), .shipped = "10000"},                                               \
+    {                                                                                              \
+        ROW("max_connection_age", type_duration1,                                                  \
+            "How old a connection gets before it is closed after an answer."),                     \
+            L(max_connection_age_ms), .shipped = "1h"                                              \
+    }
+
 static const struct schema_field limits[] = {
-    {ROW("request_line_max", head_size, "The request line; longer is 414."), L(h1_request.line_max),
-     .shipped = "8KiB"},
-    {ROW("header_total_max", head_size, "The whole request header section; larger is 431."),
-     L(h1_request.total_max), .shipped = "32KiB"},
-    {ROW("header_field_max", head_size, "One request header field; larger is 431."),
-     L(h1_request.field_max), .shipped = "16KiB"},
-    {ROW("header_name_max", name_size, "The name of a request header field."),
-     L(h1_request.name_max), .shipped = "256B"},
-    {ROW("header_count_max", head_count, "Request header fields, dropped ones too; more is 431."),
-     L(h1_request.count_max), .shipped = "100"},
-    {ROW("method_max", method_size, "The request method."), L(h1_request.method_max),
-     .shipped = "32B"},
-    {ROW("trailers_count_max", trailer_count, "Trailer fields of a request."),
-     L(h1_trailers.count_max), .shipped = "16"},
-    {ROW("trailers_total_max", head_size, "All trailer fields of a request together."),
-     L(h1_trailers.total_max), .shipped = "4KiB"},
-    {ROW("query_params_max", small, "Query parameters; more is 400."), L(query_params_max),
-     .shipped = "1000"},
-    {ROW("encoded_slash", slash, "Whether %2F in a path is refused with 400, or kept as it is."),
-     .flags = FIELD_NO_FILL, .shipped = "refuse"},
-    {ROW("first_byte_timeout", type_duration1, "From a new connection to its first byte."),
-     L(first_byte_timeout_ms), .shipped = "10s"},
-    {ROW("header_timeout", type_duration1,
-         "From the first byte of a request to the end of its header section; then 408."),
-     L(header_timeout_ms), .shipped = "10s"},
-    {ROW("keepalive_timeout", type_duration1, "How long an idle connection is kept."),
-     L(keepalive_timeout_ms), .shipped = "60s"},
-    {ROW("keepalive_requests", type_count1, "Requests on one connection."), L(keepalive_requests),
-     .shipped = "10000"},
-    {ROW("max_connection_age", type_duration1,
-         "How old a connection gets before it is closed after an answer."),
-     L(max_connection_age_ms), .shipped = "1h"},
+    CONNECTION_ROWS,
     {ROW("max_connections", type_count,
          "Client connections in all; 0: as many as descriptors allow, with a reserve."),
      L(max_connections), .shipped = "0"},
@@ -97,3 +109,10 @@ const struct schema_object schema_route_limits = {
     SCHEMA_OBJECT_OF(route_limits),
     .doc = "Limits that can differ from route to route; the others are known before the route is."};
 const struct schema_type schema_route_limits_type = OBJECT_TYPE(schema_route_limits, 0);
+
+static const struct schema_field listener_limits[] = {CONNECTION_ROWS, BODY_ROWS};
+const struct schema_object schema_listener_limits = {
+    .name = "limits of a listener",
+    SCHEMA_OBJECT_OF(listener_limits),
+    .doc = "Limits that can differ from listener to listener."};
+const struct schema_type schema_listener_limits_type = OBJECT_TYPE(schema_listener_limits, 0);

@@ -38,7 +38,7 @@ static const struct schema_field listener[] = {
     {ROW("address", type_address, "Where it listens."), FIELD(struct listener_conf, address),
      .flags = FIELD_REQUIRED},
     {ROW("redirect", redirect, "Answers with redirects to https only."), .flags = FIELD_NO_FILL},
-    {ROW("limits", schema_limits_type, "Limits that differ here from the top-level ones."),
+    {ROW("limits", schema_listener_limits_type, "Limits that differ here from the top-level ones."),
      .flags = FIELD_NO_FILL},
     LATER("tls", tls_type, "TLS for clients."),
     LATER("proxy_protocol", type_any, "The PROXY protocol of a balancer in front."),

@@ -128,7 +128,7 @@ static void got_head(struct h1_conn *c, const struct h1_parser *p, const char *b
         return;
     struct exchange *x = c->x;
     struct h1_work *w = c->work;
-    const struct limits_conf *l = &x->snap->snapshot->limits;
+    const struct limits_conf *l = conn_limits(c);
     struct h1_rules rules = rules_of(x);
     x->bytes_in = p->length;
     enum fault f = h1_request(p, bytes, &rules, &x->req, &w->m);

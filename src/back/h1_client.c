@@ -1,35 +1,6 @@
-#include "back/h1_client.h"
-#include "back/pool.h"
-#include "io/pipe.h"
+#include "back/h1_client_conn.h"
 #include "io/tcp.h"
 #include <errno.h>
-
-enum { READS_PER_TURN = 256 * 1024 };
-
-enum client_state { CLIENT_CONNECTING, CLIENT_BUSY, CLIENT_IDLE, CLIENT_CLOSED };
-
-/* The part of a head that has come. */
-struct client_in {
-    struct h1_parser parser;
-    uint32_t len, cap;
-    char bytes[];
-};
-
-struct h1_client {
-    struct stream stream;
-    struct list node; /* in the pool's idle or busy list */
-    struct pool *pool;
-    struct attempt *a; /* NULL: idle */
-    struct client_in *in;
-    struct output output;
-    struct reader reader;
-    struct deferred free;
-    struct timer timer;
-    struct address to;
-    uint64_t since; /* ns: the phase that the timer watches began */
-    uint32_t epoch, requests, idle_ms, keepalive_requests;
-    unsigned char state; /* enum client_state */
-};
 
 struct h1_client *h1_client_of(struct list *node) {
     return container_of(node, struct h1_client, node);
@@ -41,15 +12,8 @@ bool h1_client_kept(const struct h1_client *c) {
     return c->requests > 0;
 }
 
-static struct thread *thread_of(const struct h1_client *c) {
-    return c->pool->thread;
-}
-static uint64_t now(const struct h1_client *c) {
-    return thread_of(c)->loop.now;
-}
-
 static void arm(struct h1_client *c, uint64_t ms) {
-    timer_start(&thread_of(c)->loop.timers, &c->timer, now(c) / 1000000, ms);
+    timer_start(&client_thread(c)->loop.timers, &c->timer, client_now(c) / 1000000, ms);
 }
 
 /* ---- ends ------------------------------------------------------------------------------------ */
@@ -65,7 +29,7 @@ static void close_now(struct h1_client *c) {
     if (c->state == CLIENT_IDLE)
         pool_unidle(c->pool);
     if (c->state != CLIENT_CONNECTING) /* else it was never counted as opened */
-        count_up(thread_of(c), upstream_connections_closed);
+        count_up(client_thread(c), upstream_connections_closed);
     c->state = CLIENT_CLOSED;
     list_remove(&c->node);
     list_remove(&c->output.node);
@@ -73,9 +37,9 @@ static void close_now(struct h1_client *c) {
     timer_stop(&c->timer);
     mem_free(c->in);
     c->in = NULL;
-    loop_unwatch(&thread_of(c)->loop, &c->stream.watch);
+    loop_unwatch(&client_thread(c)->loop, &c->stream.watch);
     c->free.run = client_free;
-    loop_after_turn(&thread_of(c)->loop, &c->free);
+    loop_after_turn(&client_thread(c)->loop, &c->free);
     pool_closed(c->pool);
 }
 
@@ -95,8 +59,7 @@ void h1_client_abandon(struct h1_client *c) {
     close_now(c);
 }
 
-/* The attempt has failed; its connection goes first, so that a new try does not find it. */
-static void fail(struct h1_client *c, enum fault why, const char *detail) {
+void client_fail(struct h1_client *c, enum fault why, const char *detail) {
     struct attempt *a = c->a;
     h1_client_abandon(c);
     attempt_failed(a, why, detail);
@@ -121,16 +84,15 @@ static bool ran_dry(struct h1_client *c) {
     return !c->stream.readable;
 }
 
-/* The answer has been read to its end, `excess` bytes lie behind it. */
-static void answer_read(struct h1_client *c, size_t excess) {
+void client_answered(struct h1_client *c, size_t excess) {
     struct attempt *a = c->a;
     bool sent = h1_writer_done(&a->w) && !a->broken;
     bool clean = sent && !excess && a->m.keep_alive && !a->m.auth_challenge && !a->m.upgrade &&
                  a->r.framing != FRAMING_CLOSE && a->r.framing != FRAMING_TUNNEL &&
                  c->epoch == endpoint_epoch(c->pool->endpoint) &&
-                 c->requests < c->keepalive_requests && !thread_of(c)->draining;
+                 c->requests < c->keepalive_requests && !client_thread(c)->draining;
     if (excess)
-        count_up(thread_of(c), upstream_excess_bytes);
+        count_up(client_thread(c), upstream_excess_bytes);
     if (a->m.keep_alive_s && a->m.keep_alive_s * 1000ull < c->idle_ms + 1000ull)
         c->idle_ms = a->m.keep_alive_s > 1 ? (a->m.keep_alive_s - 1) * 1000 : 1;
     a->conn = NULL;
@@ -141,250 +103,6 @@ static void answer_read(struct h1_client *c, size_t excess) {
         close_now(c);
     attempt_done(a);
 }
-
-/* ---- the answer ------------------------------------------------------------------------------ */
-
-static const struct limits_conf *limits(const struct h1_client *c) {
-    const struct exchange *x = c->a->x;
-    return x->route && x->route->limits ? x->route->limits : &x->snap->snapshot->limits;
-}
-
-static enum fault as_upstream(enum fault f) {
-    switch (fault_table[f].status) {
-    case 431:
-        return FAULT_UPSTREAM_HEADER_TOO_LARGE;
-    case 503:
-        return f; /* our own memory */
-    default:
-        return fault_table[f].who == FAULT_WHO_UPSTREAM ? f : FAULT_UPSTREAM_BAD_FRAMING;
-    }
-}
-
-static bool feed(struct h1_client *c, struct span in) {
-    struct attempt *a = c->a;
-    struct exchange *x = a->x;
-    size_t used;
-    switch (h1_reader_feed(&a->r, &x->down_half.source, &x->arena, in, &used)) {
-    case H1_READ_MORE:
-        return true;
-    case H1_READ_END:
-        answer_read(c, in.n - used);
-        return false;
-    case H1_READ_FAULT:
-        fail(c, as_upstream(a->r.fault), fault_table[a->r.fault].code);
-        return false;
-    }
-    return false;
-}
-
-/* 100 never crosses, 103 does, others are dropped; a flood of them is refused. */
-static bool take_interim(struct h1_client *c, const struct h1_parser *p, const char *bytes) {
-    struct attempt *a = c->a;
-    struct exchange *x = a->x;
-    struct h1_message m;
-    struct head *h = arena_alloc(&x->arena, sizeof *h);
-    head_init(h, &x->arena);
-    enum fault f = h1_response(p, bytes, &x->req, a->tunnel, h, &m);
-    if (!f && ++a->interims > limits(c)->interim_responses_max)
-        f = FAULT_UPSTREAM_TOO_MANY_INTERIM;
-    if (f) {
-        fail(c, as_upstream(f), fault_table[f].code);
-        return false;
-    }
-    if (h->status == 103)
-        exchange_interim(x, h);
-    return true;
-}
-
-static int64_t answer_length(const struct h1_message *m) {
-    switch (m->framing) {
-    case FRAMING_NONE: /* HEAD, 204, 304: what the answer would have had, if it was said */
-        return m->declared ? (int64_t)m->length : -1;
-    case FRAMING_LENGTH:
-        return (int64_t)m->length;
-    case FRAMING_CHUNKED:
-    case FRAMING_CLOSE:
-    case FRAMING_TUNNEL:
-        return -1;
-    }
-    return -1;
-}
-
-/* The final head. False: the attempt has ended or left the connection. */
-static bool take_final(struct h1_client *c, const struct h1_parser *p, const char *bytes) {
-    struct attempt *a = c->a;
-    struct exchange *x = a->x;
-    enum fault f = h1_response(p, bytes, &x->req, a->tunnel, &x->resp, &a->m);
-    if (f) {
-        head_init(&x->resp, &x->arena);
-        fail(c, as_upstream(f), fault_table[f].code);
-        return false;
-    }
-    a->head_read = true;
-    x->upstream_status = x->resp.status;
-    x->down_half.length = answer_length(&a->m);
-    h1_reader_start(&a->r, &a->m, false, &limits(c)->h1_trailers);
-    exchange_respond(x);
-    return c->a == a; /* a filter may have answered instead */
-}
-
-static bool keep_head(struct h1_client *c, struct span all, const struct h1_parser *p) {
-    struct client_in *in = c->in;
-    if (!in || in->cap < all.n) {
-        size_t cap = all.n < 512 ? 1024 : 2 * all.n;
-        in = mem_try(sizeof *in + cap);
-        if (!in)
-            return false;
-        in->cap = (uint32_t)cap;
-        in->parser = *p;
-        mem_free(c->in);
-        c->in = in;
-    }
-    memmove(in->bytes, all.p, all.n);
-    in->len = (uint32_t)all.n;
-    return true;
-}
-
-/* Takes heads from `all`, interim ones and the final one; then what follows is body. */
-static void take_heads(struct h1_client *c, struct span all) {
-    struct attempt *a = c->a;
-    struct h1_parser *p = c->in ? &c->in->parser : &thread_of(c)->parser;
-    if (!c->in)
-        h1_parser_init(p, H1_RESPONSE, &limits(c)->h1_response);
-    for (;;) {
-        enum h1_status s = h1_parse(p, all.p, all.n);
-        if (s == H1_FAULT) {
-            fail(c, as_upstream(p->fault), fault_table[p->fault].code);
-            return;
-        }
-        if (s == H1_MORE) {
-            if (!keep_head(c, all, p))
-                fail(c, FAULT_OUT_OF_MEMORY, NULL);
-            return;
-        }
-        bool final = p->status >= 200 || p->status == 101;
-        if (final ? !take_final(c, p, all.p) : !take_interim(c, p, all.p))
-            return;
-        all = span_from(all, p->length);
-        mem_free(c->in); /* p may have stood there */
-        c->in = NULL;
-        if (final)
-            break;
-        p = &thread_of(c)->parser;
-        h1_parser_init(p, H1_RESPONSE, &limits(c)->h1_response);
-        if (!all.n)
-            return;
-    }
-    if (c->a == a &&
-        (all.n || a->r.framing == FRAMING_NONE || (a->r.framing == FRAMING_LENGTH && !a->r.left)))
-        feed(c, all);
-}
-
-static void read_ended(struct h1_client *c, enum io_result r) {
-    struct attempt *a = c->a;
-    if (!a->head_read) {
-        fail(c, r == IO_RESET ? FAULT_UPSTREAM_RESET : FAULT_UPSTREAM_CLOSED, NULL);
-        return;
-    }
-    if (r == IO_END && h1_reader_eof(&a->r, &a->x->down_half.source) == H1_READ_END)
-        answer_read(c, 0);
-    else
-        fail(c, FAULT_UPSTREAM_TRUNCATED, NULL);
-}
-
-static enum io_result read_piece(struct h1_client *c, size_t want, struct span *all) {
-    struct loop *l = &thread_of(c)->loop;
-    size_t had = c->in ? c->in->len : 0;
-    struct span got;
-    if (had) {
-        memcpy(l->scratch + l->scratch_used, c->in->bytes, had);
-        l->scratch_used += had;
-    }
-    enum io_result r = stream_read(l, &c->stream, want, &got);
-    if (r != IO_OK) {
-        l->scratch_used -= had;
-        return r;
-    }
-    count_add(thread_of(c)->counters.upstream_bytes_received, got.n);
-    *all = span_of(got.p - had, got.n + had);
-    return IO_OK;
-}
-
-/* A long body goes from socket to socket where nobody on the way looks at it. One pipe at a time:
- * the next when this one is empty. False: this is not for a pipe. */
-static bool read_pipe(struct h1_client *c) {
-    struct attempt *a = c->a;
-    struct half *h = &a->x->down_half;
-    struct body *b = &h->source;
-    uint64_t left = a->head_read ? h1_reader_plain(&a->r) : 0;
-    if (left < PIPE_WORTH || !half_takes_pipe(h) || !c->stream.ops->read_pipe)
-        return false;
-    b->full = true; /* whatever happens, tell when there is room again */
-    if (b->size)
-        return true;
-    struct pipe *p = pipe_take(&thread_of(c)->loop);
-    if (!p)
-        return false;
-    size_t got, want = left < b->limit ? (size_t)left : b->limit;
-    enum io_result r = c->stream.ops->read_pipe(&c->stream, p, want, &got);
-    struct slice *s = r == IO_OK ? slice_pipe(&thread_of(c)->loop.pond, p, got) : NULL;
-    if (!s)
-        p->give(p, r == IO_OK ? got : 0);
-    if (r == IO_AGAIN) {
-        c->stream.readable = false;
-        return true;
-    }
-    c->since = now(c);
-    if (r != IO_OK) {
-        read_ended(c, r);
-    } else if (!s) {
-        fail(c, FAULT_OUT_OF_MEMORY, NULL);
-    } else {
-        count_add(thread_of(c)->counters.upstream_bytes_received, got);
-        body_push(b, s);
-        if (h1_reader_passed(&a->r, b, got) == H1_READ_END)
-            answer_read(c, 0);
-    }
-    return true;
-}
-
-static void read_answer(struct h1_client *c) {
-    struct loop *l = &thread_of(c)->loop;
-    size_t share = READS_PER_TURN;
-    while (c->a && c->stream.readable) {
-        struct attempt *a = c->a;
-        size_t want = a->head_read ? body_read_size(&a->x->down_half.source) : SCRATCH_MIN;
-        struct span all;
-        if (!want)
-            return; /* room will be told */
-        if (read_pipe(c))
-            return;
-        loop_scratch_reuse(l);
-        if (share == 0 || SCRATCH_MAX - l->scratch_used < 2 * SCRATCH_MIN) {
-            loop_unfinished(l, &c->reader);
-            return;
-        }
-        size_t left = SCRATCH_MAX - l->scratch_used;
-        enum io_result r = read_piece(c, want < left ? want : left, &all);
-        if (r == IO_AGAIN)
-            return;
-        c->since = now(c);
-        if (r != IO_OK) {
-            read_ended(c, r);
-            return;
-        }
-        share -= all.n < share ? all.n : share;
-        if (!a->got_byte) {
-            a->got_byte = true;
-            a->x->t.first_byte = now(c);
-        }
-        if (!a->head_read)
-            take_heads(c, all);
-        else if (!feed(c, all))
-            return;
-    }
-}
-
 /* ---- the request ----------------------------------------------------------------------------- */
 
 /* The service takes no more. It may have answered before: reading will tell. */
@@ -393,7 +111,7 @@ static void write_broke(struct h1_client *c) {
     if (c->a->sent_byte) /* else the whole of it may yet go elsewhere */
         body_stop(c->a->x->up_half.sink);
     c->stream.readable = true;
-    read_answer(c);
+    client_read(c);
 }
 
 static void flush(struct output *o) {
@@ -412,8 +130,8 @@ static void flush(struct output *o) {
         }
         if (took)
             a->sent_byte = true;
-        count_add(thread_of(c)->counters.upstream_bytes_sent, took);
-        c->since = now(c);
+        count_add(client_thread(c)->counters.upstream_bytes_sent, took);
+        c->since = client_now(c);
         h1_writer_took(&a->w, took);
         if (took < all) {
             a->blocked = true;
@@ -425,7 +143,7 @@ static void flush(struct output *o) {
             body_pace(a->w.body, true);
     }
     if (!a->x->t.sent && h1_writer_done(&a->w))
-        c->since = a->x->t.sent = now(c);
+        c->since = a->x->t.sent = client_now(c);
 }
 
 static void watch_phases(struct h1_client *c);
@@ -433,30 +151,30 @@ static void watch_phases(struct h1_client *c);
 void h1_client_send(struct h1_client *c, struct attempt *a) {
     c->a = a;
     c->requests++;
-    c->since = now(c);
+    c->since = client_now(c);
     if (c->state == CLIENT_IDLE)
         c->state = CLIENT_BUSY;
     watch_phases(c);
-    loop_output(&thread_of(c)->loop, &c->output);
+    loop_output(&client_thread(c)->loop, &c->output);
 }
 
 void h1_client_more(struct h1_client *c) {
     if (!c->a->blocked)
-        loop_output(&thread_of(c)->loop, &c->output);
+        loop_output(&client_thread(c)->loop, &c->output);
 }
 
 void h1_client_room(struct h1_client *c) {
-    c->since = now(c); /* it was not the service that was silent */
+    c->since = client_now(c); /* it was not the service that was silent */
     if (c->stream.readable && c->a && c->a->head_read)
-        read_answer(c);
+        client_read(c);
 }
 
 /* ---- events, time ---------------------------------------------------------------------------- */
 
 static void not_connected(struct h1_client *c, enum fault why, const char *detail) {
-    count_up(thread_of(c), upstream_connections_failed);
+    count_up(client_thread(c), upstream_connections_failed);
     endpoint_connect_failed(c->pool->endpoint, &c->to);
-    fail(c, why, detail);
+    client_fail(c, why, detail);
 }
 
 static void connected(struct h1_client *c, uint32_t events) {
@@ -470,19 +188,19 @@ static void connected(struct h1_client *c, uint32_t events) {
     if (!(events & EPOLLOUT))
         return;
     c->state = CLIENT_BUSY;
-    c->since = c->a->x->t.connected = now(c);
-    count_up(thread_of(c), upstream_connections_opened);
+    c->since = c->a->x->t.connected = client_now(c);
+    count_up(client_thread(c), upstream_connections_opened);
     atomic_fetch_add_explicit(&c->pool->endpoint->connects, 1, memory_order_relaxed);
     watch_phases(c);
-    loop_output(&thread_of(c)->loop, &c->output);
+    loop_output(&client_thread(c)->loop, &c->output);
     if (c->stream.readable) /* it spoke first, and this was the edge */
-        loop_unfinished(&thread_of(c)->loop, &c->reader);
+        loop_unfinished(&client_thread(c)->loop, &c->reader);
 }
 
 static void unasked(struct h1_client *c) {
     struct span got;
-    if (stream_read(&thread_of(c)->loop, &c->stream, 1, &got) == IO_OK)
-        count_up(thread_of(c), upstream_excess_bytes);
+    if (stream_read(&client_thread(c)->loop, &c->stream, 1, &got) == IO_OK)
+        count_up(client_thread(c), upstream_excess_bytes);
     else if (!c->stream.hung_up && !c->stream.readable)
         return; /* only an edge of writability */
     close_now(c);
@@ -502,10 +220,10 @@ static void ready(struct watch *w, uint32_t events) {
     case CLIENT_BUSY:
         if ((events & EPOLLOUT) && c->a->blocked) {
             c->a->blocked = false;
-            loop_output(&thread_of(c)->loop, &c->output);
+            loop_output(&client_thread(c)->loop, &c->output);
         }
         if (c->stream.readable)
-            read_answer(c);
+            client_read(c);
         return;
     case CLIENT_CLOSED:
         return;
@@ -513,7 +231,7 @@ static void ready(struct watch *w, uint32_t events) {
 }
 
 static void again(struct reader *r) {
-    read_answer(container_of(r, struct h1_client, reader));
+    client_read(container_of(r, struct h1_client, reader));
 }
 
 /* The phase an attempt is in: how long it may last, and what it means when it does not end. */
@@ -544,11 +262,12 @@ static uint64_t shortest_phase(const struct h1_client *c, uint64_t ms) {
 
 static void watch_phases(struct h1_client *c) {
     enum fault meaning;
-    uint64_t ms = phase(c, &meaning), passed = (now(c) - c->since) / 1000000;
+    uint64_t ms = phase(c, &meaning), passed = (client_now(c) - c->since) / 1000000;
     ms = ms ? (ms > passed ? ms - passed : 0) : 1000;
     ms = shortest_phase(c, ms);
     if (c->a->deadline_at) {
-        uint64_t left = c->a->deadline_at > now(c) ? (c->a->deadline_at - now(c)) / 1000000 : 0;
+        uint64_t left =
+            c->a->deadline_at > client_now(c) ? (c->a->deadline_at - client_now(c)) / 1000000 : 0;
         if (left < ms)
             ms = left;
     }
@@ -558,15 +277,15 @@ static void watch_phases(struct h1_client *c) {
 static void busy_timeout(struct h1_client *c) {
     enum fault meaning;
     uint64_t ms = phase(c, &meaning);
-    bool all = c->a->deadline_at && now(c) >= c->a->deadline_at;
-    bool one = ms && now(c) - c->since >= ms * 1000000;
+    bool all = c->a->deadline_at && client_now(c) >= c->a->deadline_at;
+    bool one = ms && client_now(c) - c->since >= ms * 1000000;
     const char *detail = all ? "timeout of the service" : NULL;
     if (!all && !one)
         watch_phases(c);
     else if (c->state == CLIENT_CONNECTING)
         not_connected(c, FAULT_CONNECT_TIMEOUT, detail);
     else
-        fail(c, all ? FAULT_UPSTREAM_TIMEOUT : meaning, detail);
+        client_fail(c, all ? FAULT_UPSTREAM_TIMEOUT : meaning, detail);
 }
 
 static void timed_out(struct timer *t) {

@@ -74,7 +74,7 @@ uint64_t sim_count_all(void);           /* of all kinds but alloc */
 void sim_fail(enum sim_call call, uint64_t nth, int err);
 void sim_fail_any(uint64_t nth); /* counted over all kinds but alloc */
 void sim_hold(bool held); /* meanwhile nothing is counted and nothing fails: the test's own work */
-bool sim_failed(void);           /* a failure asked for has happened */
+bool sim_failed(void);    /* a failure asked for has happened */
 
 /* What the gateway has open, listeners and epolls included; and calls on descriptors it had closed.
  */

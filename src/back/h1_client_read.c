@@ -1,0 +1,246 @@
+/* Answers of services: heads, bodies, ends. */
+#include "back/h1_client_conn.h"
+#include "io/pipe.h"
+
+enum { READS_PER_TURN = 256 * 1024 };
+
+static const struct limits_conf *limits(const struct h1_client *c) {
+    const struct exchange *x = c->a->x;
+    return x->route && x->route->limits ? x->route->limits : &x->snap->snapshot->limits;
+}
+
+static enum fault as_upstream(enum fault f) {
+    switch (fault_table[f].status) {
+    case 431:
+        return FAULT_UPSTREAM_HEADER_TOO_LARGE;
+    case 503:
+        return f; /* our own memory */
+    default:
+        return fault_table[f].who == FAULT_WHO_UPSTREAM ? f : FAULT_UPSTREAM_BAD_FRAMING;
+    }
+}
+
+static bool feed(struct h1_client *c, struct span in) {
+    struct attempt *a = c->a;
+    struct exchange *x = a->x;
+    size_t used;
+    switch (h1_reader_feed(&a->r, &x->down_half.source, &x->arena, in, &used)) {
+    case H1_READ_MORE:
+        return true;
+    case H1_READ_END:
+        client_answered(c, in.n - used);
+        return false;
+    case H1_READ_FAULT:
+        client_fail(c, as_upstream(a->r.fault), fault_table[a->r.fault].code);
+        return false;
+    }
+    return false;
+}
+
+/* 100 never crosses, 103 does, others are dropped; a flood of them is refused. */
+static bool take_interim(struct h1_client *c, const struct h1_parser *p, const char *bytes) {
+    struct attempt *a = c->a;
+    struct exchange *x = a->x;
+    struct h1_message m;
+    struct head *h = arena_alloc(&x->arena, sizeof *h);
+    head_init(h, &x->arena);
+    enum fault f = h1_response(p, bytes, &x->req, a->tunnel, h, &m);
+    if (!f && ++a->interims > limits(c)->interim_responses_max)
+        f = FAULT_UPSTREAM_TOO_MANY_INTERIM;
+    if (f) {
+        client_fail(c, as_upstream(f), fault_table[f].code);
+        return false;
+    }
+    if (h->status == 103)
+        exchange_interim(x, h);
+    return true;
+}
+
+static int64_t answer_length(const struct h1_message *m) {
+    switch (m->framing) {
+    case FRAMING_NONE: /* HEAD, 204, 304: what the answer would have had, if it was said */
+        return m->declared ? (int64_t)m->length : -1;
+    case FRAMING_LENGTH:
+        return (int64_t)m->length;
+    case FRAMING_CHUNKED:
+    case FRAMING_CLOSE:
+    case FRAMING_TUNNEL:
+        return -1;
+    }
+    return -1;
+}
+
+/* The final head. False: the attempt has ended or left the connection. */
+static bool take_final(struct h1_client *c, const struct h1_parser *p, const char *bytes) {
+    struct attempt *a = c->a;
+    struct exchange *x = a->x;
+    enum fault f = h1_response(p, bytes, &x->req, a->tunnel, &x->resp, &a->m);
+    if (f) {
+        head_init(&x->resp, &x->arena);
+        client_fail(c, as_upstream(f), fault_table[f].code);
+        return false;
+    }
+    a->head_read = true;
+    x->upstream_status = x->resp.status;
+    x->down_half.length = answer_length(&a->m);
+    h1_reader_start(&a->r, &a->m, false, &limits(c)->h1_trailers);
+    exchange_respond(x);
+    return c->a == a; /* a filter may have answered instead */
+}
+
+static bool keep_head(struct h1_client *c, struct span all, const struct h1_parser *p) {
+    struct client_in *in = c->in;
+    if (!in || in->cap < all.n) {
+        size_t cap = all.n < 512 ? 1024 : 2 * all.n;
+        in = mem_try(sizeof *in + cap);
+        if (!in)
+            return false;
+        in->cap = (uint32_t)cap;
+        in->parser = *p;
+        mem_free(c->in);
+        c->in = in;
+    }
+    memmove(in->bytes, all.p, all.n);
+    in->len = (uint32_t)all.n;
+    return true;
+}
+
+/* Takes heads from `all`, interim ones and the final one; then what follows is body. */
+static void take_heads(struct h1_client *c, struct span all) {
+    struct attempt *a = c->a;
+    struct h1_parser *p = c->in ? &c->in->parser : &client_thread(c)->parser;
+    if (!c->in)
+        h1_parser_init(p, H1_RESPONSE, &limits(c)->h1_response);
+    for (;;) {
+        enum h1_status s = h1_parse(p, all.p, all.n);
+        if (s == H1_FAULT) {
+            client_fail(c, as_upstream(p->fault), fault_table[p->fault].code);
+            return;
+        }
+        if (s == H1_MORE) {
+            if (!keep_head(c, all, p))
+                client_fail(c, FAULT_OUT_OF_MEMORY, NULL);
+            return;
+        }
+        bool final = p->status >= 200 || p->status == 101;
+        if (final ? !take_final(c, p, all.p) : !take_interim(c, p, all.p))
+            return;
+        all = span_from(all, p->length);
+        mem_free(c->in); /* p may have stood there */
+        c->in = NULL;
+        if (final)
+            break;
+        p = &client_thread(c)->parser;
+        h1_parser_init(p, H1_RESPONSE, &limits(c)->h1_response);
+        if (!all.n)
+            return;
+    }
+    if (c->a == a &&
+        (all.n || a->r.framing == FRAMING_NONE || (a->r.framing == FRAMING_LENGTH && !a->r.left)))
+        feed(c, all);
+}
+
+static void read_ended(struct h1_client *c, enum io_result r) {
+    struct attempt *a = c->a;
+    if (!a->head_read) {
+        client_fail(c, r == IO_RESET ? FAULT_UPSTREAM_RESET : FAULT_UPSTREAM_CLOSED, NULL);
+        return;
+    }
+    if (r == IO_END && h1_reader_eof(&a->r, &a->x->down_half.source) == H1_READ_END)
+        client_answered(c, 0);
+    else
+        client_fail(c, FAULT_UPSTREAM_TRUNCATED, NULL);
+}
+
+static enum io_result read_piece(struct h1_client *c, size_t want, struct span *all) {
+    struct loop *l = &client_thread(c)->loop;
+    size_t had = c->in ? c->in->len : 0;
+    struct span got;
+    if (had) {
+        memcpy(l->scratch + l->scratch_used, c->in->bytes, had);
+        l->scratch_used += had;
+    }
+    enum io_result r = stream_read(l, &c->stream, want, &got);
+    if (r != IO_OK) {
+        l->scratch_used -= had;
+        return r;
+    }
+    count_add(client_thread(c)->counters.upstream_bytes_received, got.n);
+    *all = span_of(got.p - had, got.n + had);
+    return IO_OK;
+}
+
+/* A long body goes from socket to socket where nobody on the way looks at it. One pipe at a time:
+ * the next when this one is empty. False: this is not for a pipe. */
+static bool read_pipe(struct h1_client *c) {
+    struct attempt *a = c->a;
+    struct half *h = &a->x->down_half;
+    struct body *b = &h->source;
+    uint64_t left = a->head_read ? h1_reader_plain(&a->r) : 0;
+    if (left < PIPE_WORTH || !half_takes_pipe(h) || !c->stream.ops->read_pipe)
+        return false;
+    b->full = true; /* whatever happens, tell when there is room again */
+    if (b->size)
+        return true;
+    struct pipe *p = pipe_take(&client_thread(c)->loop);
+    if (!p)
+        return false;
+    size_t got, want = left < b->limit ? (size_t)left : b->limit;
+    enum io_result r = c->stream.ops->read_pipe(&c->stream, p, want, &got);
+    struct slice *s = r == IO_OK ? slice_pipe(&client_thread(c)->loop.pond, p, got) : NULL;
+    if (!s)
+        p->give(p, r == IO_OK ? got : 0);
+    if (r == IO_AGAIN) {
+        c->stream.readable = false;
+        return true;
+    }
+    c->since = client_now(c);
+    if (r != IO_OK) {
+        read_ended(c, r);
+    } else if (!s) {
+        client_fail(c, FAULT_OUT_OF_MEMORY, NULL);
+    } else {
+        count_add(client_thread(c)->counters.upstream_bytes_received, got);
+        body_push(b, s);
+        if (h1_reader_passed(&a->r, b, got) == H1_READ_END)
+            client_answered(c, 0);
+    }
+    return true;
+}
+
+void client_read(struct h1_client *c) {
+    struct loop *l = &client_thread(c)->loop;
+    size_t share = READS_PER_TURN;
+    while (c->a && c->stream.readable) {
+        struct attempt *a = c->a;
+        size_t want = a->head_read ? body_read_size(&a->x->down_half.source) : SCRATCH_MIN;
+        struct span all;
+        if (!want)
+            return; /* room will be told */
+        if (read_pipe(c))
+            return;
+        loop_scratch_reuse(l);
+        if (share == 0 || SCRATCH_MAX - l->scratch_used < 2 * SCRATCH_MIN) {
+            loop_unfinished(l, &c->reader);
+            return;
+        }
+        size_t left = SCRATCH_MAX - l->scratch_used;
+        enum io_result r = read_piece(c, want < left ? want : left, &all);
+        if (r == IO_AGAIN)
+            return;
+        c->since = client_now(c);
+        if (r != IO_OK) {
+            read_ended(c, r);
+            return;
+        }
+        share -= all.n < share ? all.n : share;
+        if (!a->got_byte) {
+            a->got_byte = true;
+            a->x->t.first_byte = client_now(c);
+        }
+        if (!a->head_read)
+            take_heads(c, all);
+        else if (!feed(c, all))
+            return;
+    }
+}

@@ -26,7 +26,6 @@ _sluice() {
     reload) options='-c --run-dir --format' ;;
     status) options='-c --run-dir --format' ;;
     check|routes) options='-c --format' ;;
-    routes) options='-c --format' ;;
     explain)
         options='-c -H -d --listener --format'
         if [[ $prev == explain ]]; then

@@ -89,6 +89,8 @@ static struct node *parse_file(struct composing *c, struct part *p, bool is_incl
                  is_include ? p->path : "", is_include ? ": " : "", why);
         return NULL;
     }
+    if (span_starts(text, SPAN("\xef\xbb\xbf"))) /* some editors put a byte order mark there */
+        text = span_from(text, 3);
     struct node *root = yaml_parse(c->arena, c->diags, diag_source(c->diags, p->path, text));
     if (root && root->kind != NODE_MAP) {
         struct diag *d =

@@ -84,8 +84,9 @@ static void unknown_key(struct checker *c, const struct schema_type *t, const st
                               t->object->name, SPAN_ARG(key->text));
     bool part = t->object == &schema_route_limits || t->object == &schema_listener_limits;
     if (part && schema_field_of(&schema_limits_type, key->text)) {
-        diag_help(c->diags, d, "this limit is set in the top-level limits only%s",
-                  t->object == &schema_route_limits ? ", or in those of a listener" : "");
+        bool listener = schema_field_of(&schema_listener_limits_type, key->text);
+        diag_help(c->diags, d, "this limit is set in the top-level limits%s",
+                  listener ? ", or in those of a listener" : " only");
         return;
     }
     const char *guess = diag_guess(key->text, word, n);

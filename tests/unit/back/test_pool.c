@@ -62,6 +62,9 @@ static int begin(void **state) {
 }
 static int finish(void **state) {
     (void)state;
+    while (list_linked(&thread->exchanges)) /* of a test that has failed: let it be told */
+        exchange_abort(container_of(thread->exchanges.next, struct exchange, node), FAULT_INTERNAL);
+    loop_drain(&thread->loop);
     pools_finish(thread);
     assert_int_equal(thread->counters.upstream_connections_opened,
                      thread->counters.upstream_connections_closed);
@@ -256,6 +259,7 @@ static void stale_at_the_limit(void **state) {
         service_says(s[i], OK);
     }
     assert_int_equal(idle(), 2);
+    shop->max_connections = 1; /* lowered by a reload */
     get(&a[0]);
     int used = service_hears(s[1], "GET /") ? 1 : 0;
     if (!used)
@@ -325,6 +329,46 @@ static void each_phase_has_its_time(void **state) {
         close(s);
         turns();
     }
+}
+
+/* A phase that is shorter than the one before it is kept to as well. */
+static void a_shorter_phase(void **state) {
+    (void)state;
+    struct asker a;
+    shop->idle_timeout_ms = 5000;
+    get(&a);
+    int s = service_accept();
+    assert_true(service_hears(s, "GET /"));
+    time_passes(3000);
+    service_says(s, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsome");
+    time_passes(4500);
+    assert_int_equal(a.fails, 0);
+    time_passes(1000);
+    assert_true(a.fails == 1 && last.fault == FAULT_UPSTREAM_IDLE);
+    close(s);
+}
+
+/* The surplus ages: the connection that came back last is used first. */
+static void newest_first(void **state) {
+    (void)state;
+    struct asker a[2];
+    get(&a[0]);
+    get(&a[1]);
+    int s[2] = {service_accept(), service_accept()};
+    for (int i = 0; i < 2; i++)
+        assert_true(service_hears(s[i], "GET /"));
+    service_says(s[1], OK);
+    service_says(s[0], OK);
+    for (int i = 0; i < 3; i++) {
+        get(&a[0]);
+        assert_true(service_hears(s[0], "GET /"));
+        service_says(s[0], OK);
+        time_passes(20000);
+    }
+    assert_true(gone(s[1]) && idle() == 1);
+    close(s[0]);
+    close(s[1]);
+    turns();
 }
 
 /* Keep-Alive: timeout=N, with a second to spare; never longer than our own. */
@@ -424,6 +468,8 @@ int main(void) {
         T(stale_at_the_limit),
         T(a_stale_connection),
         T(each_phase_has_its_time),
+        T(a_shorter_phase),
+        T(newest_first),
         T(keep_alive_hints),
         T(speaks_first),
         T(refuses),

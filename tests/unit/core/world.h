@@ -31,11 +31,13 @@ static void mem_given(void *p) {
 
 static struct thread *thread;
 static struct record last;
+static char last_target[64];
 static uint64_t records[4]; /* by enum x_end */
 static void note_record(struct thread *t, const struct record *r) {
     assert_ptr_equal(t, thread);
     last = *r;
     last.x = NULL;
+    snprintf(last_target, sizeof last_target, "%.*s", SPAN_ARG(r->x->req.target));
     records[r->end]++;
 }
 

@@ -190,6 +190,7 @@ static void late_heads(void **state) {
         time_passes(1100);
         assert_true(hear(c) != 0 && count("HTTP/1.1 408 ") == 1 && count("Connection: close") == 1);
         assert_true(last.fault == FAULT_HEADER_TIMEOUT && last.end == X_END_REJECTED);
+        assert_true(!last_target[0] || strcmp(last_target, "/secret") == 0);
         close(c);
         turns();
     }

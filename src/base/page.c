@@ -28,6 +28,7 @@ static void *next_of(void *p) {
     return next;
 }
 static void link_to(void *p, void *next) {
+    must(p);
     memcpy(p, &next, sizeof next);
 }
 

@@ -117,6 +117,7 @@ static void host_of(struct build *b, struct service_conf *s, struct node *n) {
     uint64_t port;
     struct span host = colon < 0 ? t : span_cut(t, 0, (size_t)colon);
     bool port_fine = colon < 0 || parse_dec(span_from(t, (size_t)colon + 1), 65535, &port);
+    must(n); /* else it was "keep" */
     if (!n->bad && (!host_name(host) || !port_fine))
         diag_add(b->diags, DIAG_E0211, n->at, "\"%.*s\" is not keep, service or a host name",
                  SPAN_ARG(t));

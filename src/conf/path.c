@@ -157,6 +157,7 @@ bool path_parse(struct arena *a, struct span pattern, struct path_match *out,
         if (!one(a, part, at, !rest.p, &segment[count++], e))
             return false;
     }
+    must(pattern.p && pattern.n);
     struct segment *all = arena_alloc(a, count * sizeof *all + 1);
     memcpy(all, segment, count * sizeof *all);
     out->segment = all;

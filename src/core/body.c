@@ -129,6 +129,7 @@ void body_pop(struct body *b, size_t n) {
     b->size -= n;
     while (n) {
         struct slice *s = b->head;
+        must(s);
         if (n < s->n) {
             if (!s->pipe)
                 s->p += n;

@@ -311,9 +311,9 @@ static void pack_leaves(struct builder *b, struct arena *a) {
     for (uint32_t i = 1; i < b->r->nodes; i++) {
         struct node *n = &b->node[i];
         const struct leaves *l = &b->leaves[i];
-        for (unsigned char k = LEAF_EXACT; k <= LEAF_TAIL; k++)
+        for (int k = LEAF_EXACT; k <= LEAF_TAIL; k++)
             if (l->at[k]) {
-                n->kind = k;
+                n->kind = (unsigned char)k;
                 n->leaf = l->at[k];
             }
         if (leaf_kinds(l) > 1) {

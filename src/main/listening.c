@@ -36,6 +36,7 @@ static void give(struct order *o, struct span name, int fd) {
 /* 0, or errno; the descriptors that were given stay with the orders. */
 static int spread(struct order **order, unsigned workers, struct span name, const int *fd,
                   unsigned n) {
+    must(n && workers);
     for (unsigned i = 0; i < n; i++)
         give(order[i % workers], name, fd[i]);
     for (unsigned w = n; w < workers; w++) {

@@ -24,11 +24,11 @@ struct page_region {
 /* The first word of a free page or object. */
 static void *next_of(void *p) {
     void *next;
+    must(p);
     memcpy(&next, p, sizeof next);
     return next;
 }
 static void link_to(void *p, void *next) {
-    must(p);
     memcpy(p, &next, sizeof next);
 }
 

@@ -34,7 +34,9 @@ static void check_printed(struct head *h, const struct h1_message *m, const stru
     must(h1_parse(&p, s.p, s.n) == H1_DONE && p.length == s.n);
     head_init(&back, h->arena);
     must(h1_response(&p, s.p, asked, false, &back, &again) == FAULT_NONE);
-    must(again.framing == m->framing && again.length == m->length);
+    must(again.framing == m->framing);
+    /* What HEAD or 304 declares is not printed here. */
+    must(m->framing != FRAMING_LENGTH || again.length == m->length);
     must(back.status == h->status && back.count == h->count && back.bytes == h->bytes);
 }
 

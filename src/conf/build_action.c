@@ -266,8 +266,6 @@ static int rank(const struct error_answer *e) {
 const struct errors_conf *errors_build(struct build *b, struct node *errors,
                                        const struct fact_captures *captures) {
     struct errors_conf *c = arena_zero(b->arena, sizeof *c);
-    /* A refused request may have no route: captures are in scope all the same, where there is one.
-     */
     struct schema_fill f = build_fill(b, captures);
     if (errors->kind != NODE_MAP)
         return NULL;

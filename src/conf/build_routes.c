@@ -177,6 +177,9 @@ static void prepare(struct build *b, struct group *top) {
     if (there(defaults) && !defaults->bad)
         policies_apply(b, &top->policies, defaults, level);
     top->label = "routes";
+    struct node *errors = policies_value(&top->policies, "errors");
+    const struct fact_captures none = {0};
+    b->s->errors = errors && !errors->bad ? errors_build(b, errors, &none) : NULL;
 }
 
 void build_routes(struct build *b) {

@@ -1,4 +1,5 @@
 #include "conf/build.h"
+#include "conf/units.h"
 
 /* Legal, and probably wrong. What needs the router stands in build_routes.c. */
 
@@ -65,10 +66,12 @@ static void late(struct build *b, const struct setting *s, const struct route *r
         file++;
     struct mark at = {file < b->files ? file : 0, s->where.line, s->where.column,
                       (uint32_t)s->value.n};
-    struct diag *d =
-        diag_add(b->diags, DIAG_W0103, at,
-                 "this timeout never ends anything: request_timeout (%llu ms) is shorter",
-                 (unsigned long long)r->request_timeout_ms);
+    char text[32];
+    struct str took = str_on(text, sizeof text);
+    units_put_duration(&took, r->request_timeout_ms);
+    struct diag *d = diag_add(b->diags, DIAG_W0103, at,
+                              "this timeout never ends anything: request_timeout (%.*s) is shorter",
+                              SPAN_ARG(str_span(&took)));
     diag_help(b->diags, d, "raise request_timeout of \"%.*s\", or lower this one",
               SPAN_ARG(r->name));
 }

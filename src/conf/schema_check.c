@@ -89,6 +89,10 @@ static void unknown_key(struct checker *c, const struct schema_type *t, const st
                   listener ? ", or in those of a listener" : " only");
         return;
     }
+    if (t->object == &schema_root && schema_field_of(&schema_defaults_type, key->text)) {
+        diag_help(c->diags, d, "it stands in defaults, in groups and in routes");
+        return;
+    }
     const char *guess = diag_guess(key->text, word, n);
     if (guess) {
         diag_help(c->diags, d, "did you mean `%s`?", guess);

@@ -79,9 +79,14 @@ static void refuse_tag(struct reader *r, const yaml_event_t *e, const yaml_char_
         return;
     struct mark at = mark_of(r, &e->start_mark, NULL);
     struct diag *d = complain(r, DIAG_E0107, at, "a YAML tag stands here");
-    diag_help(r->diags, d,
-              "a value that begins with ! is read as a tag; put it in single quotes: '%s...'",
-              (const char *)tag);
+    if (tag[0] == '!')
+        diag_help(r->diags, d,
+                  "a value that begins with ! is read as a tag; put it in single quotes: '%s...'",
+                  (const char *)tag);
+    else
+        diag_help(r->diags, d,
+                  "leave it out: every value is read as its key expects; a text that begins with "
+                  "! stands in single quotes");
 }
 
 static void scalar(struct reader *r, const yaml_event_t *e) {

@@ -157,8 +157,16 @@ static bool fits(const struct error_answer *e, const struct fault_info *f) {
                      : f->status >= e->status_from && f->status <= e->status_to;
 }
 
+/* Without a route `defaults` speaks, but not for a listener that has no routes, as admin. */
+static const struct errors_conf *errors_of(const struct exchange *x) {
+    const struct listener_conf *l = x->facts.listener;
+    if (x->route)
+        return x->route->errors;
+    return l && l->plan.back ? NULL : x->snap->snapshot->errors;
+}
+
 static const struct error_answer *replacement(const struct exchange *x) {
-    const struct errors_conf *c = x->route ? x->route->errors : NULL;
+    const struct errors_conf *c = errors_of(x);
     for (uint32_t i = 0; c && i < c->count; i++)
         if (fits(&c->answer[i], &fault_table[x->fault]))
             return &c->answer[i];

@@ -47,7 +47,8 @@ static void log_diags(struct diag_list *l) {
     while (rest.p) {
         struct span line = span_split(&rest, '\n');
         if (line.n)
-            log_event(LEVEL_ERROR, "configuration", "%.*s", SPAN_ARG(line));
+            log_event(l->errors ? LEVEL_ERROR : LEVEL_WARNING, "configuration", "%.*s",
+                      SPAN_ARG(line));
     }
     mem_free(text.p);
 }

@@ -94,6 +94,18 @@ def a_replaced_answer():
 
 
 @test
+def defaults_replace_answers_without_a_route():
+    errors = '{no_route: {headers: {X-Path: "${request.path}"}, body: {none: true}}, 4xx: "oh: ${error.code}"}'
+    with Upstream() as up, gateway(up, 'defaults: {errors: %s}' % errors) as gw:
+        a = ask(gw, '/none')
+        equal((a.status, a.header('x-path'), a.body), (404, '/none', b'{"none":true}'))
+        equal(ask(gw, '/api/orders/1', method='POST').body, b'oh: method_not_allowed')
+        equal(ask(gw, '/%00').body, b'oh: encoded_separator')
+        equal(ask(gw, 'no path').body, b'oh: bad_request_line')
+        equal(ask(gw, '/own').status, 500)
+
+
+@test
 def a_listener_that_only_redirects():
     with Upstream() as up, gateway(up) as gw:
         a = ask(gw, '/all/x?y', port=gw.ports['PLAIN'])

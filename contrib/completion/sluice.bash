@@ -7,7 +7,7 @@ _sluice() {
     }
     for ((i = 1; i < cword; i++)); do
         case ${words[i]} in
-        -c|-H|-d|--format|--user|--run-dir|--pid-file|--workers|--reload-every) ((i++)) ;;
+        -c|-H|-d|--format|--listener|--user|--run-dir|--pid-file|--workers|--reload-every) ((i++)) ;;
         -*) ;;
         *) command=${words[i]}; break ;;
         esac
@@ -24,8 +24,7 @@ _sluice() {
     '') COMPREPLY=($(compgen -W 'run check explain routes schema reload status help --version' -- "$cur")); return ;;
     run) options='-c --no-supervisor --user --run-dir --pid-file --workers --reload-every' ;;
     reload) options='-c --run-dir --format' ;;
-    status) options='-c --run-dir --format' ;;
-    check|routes) options='-c --format' ;;
+    check|routes|status) options='-c --format' ;;
     explain)
         options='-c -H -d --listener --format'
         if [[ $prev == explain ]]; then

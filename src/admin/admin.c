@@ -153,7 +153,9 @@ static void admin_start(struct exchange *x) {
         answer_problem(a, 403, "admin_host", "ask by localhost or a loopback address");
     } else if (!d) {
         answer_problem(a, 404, "not_found",
-                       "there are /metrics, /status, /routes, /livez, /readyz and /reload");
+                       x->snap->snapshot->metrics_off
+                           ? "there are /status, /routes, /livez, /readyz and /reload"
+                           : "there are /metrics, /status, /routes, /livez, /readyz and /reload");
     } else if (!method_fits(d, x->req.method)) {
         hdr_add(&x->resp, HDR_ALLOW, d->method == METHOD_GET ? SPAN("GET, HEAD") : SPAN("POST"));
         answer_problem(a, 405, "method_not_allowed", "see Allow");

@@ -50,7 +50,7 @@ static void config(struct text *t, const struct snapshot *s) {
     }
     text_z(t, s->file_count > 4 ? ", ...; " : "; ");
     number(t, s->route_count, " routes, ");
-    number(t, s->service_count, " services\n");
+    number(t, s->service_count, s->service_count == 1 ? " service\n" : " services\n");
     text_lit(t, "reloads        ");
     number(t, m->reloads_ok, " taken over, ");
     number(t, m->reloads_failed, " refused");

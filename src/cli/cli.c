@@ -35,8 +35,9 @@ const struct command commands[] = {
     {"reload", "", "have the running gateway read its configuration anew",
      "A configuration with an error changes nothing.",
      OPTION_CONFIG | OPTION_RUN_DIR | OPTION_FORMAT, 0, 0, cli_reload},
-    {"status", "", "show the state of the running gateway", NULL,
-     OPTION_CONFIG | OPTION_RUN_DIR | OPTION_FORMAT, 0, 0, cli_ask_status},
+    {"status", "", "show the state of the running gateway",
+     "It asks the admin listener of the configuration.", OPTION_CONFIG | OPTION_FORMAT, 0, 0,
+     cli_ask_status},
     {"help", "[CODE or COMMAND]", "explain a command, or an error by its code",
      "Example: sluice help E0112", 0, 0, 1, cli_help},
     {"docs", "errors|configuration", NULL, NULL, 0, 1, 1, cli_docs}, /* for docs/, not listed */
@@ -79,7 +80,7 @@ void cli_usage(const struct command *c, FILE *f) {
                    "  --user NAME           whom to become once the sockets are bound\n"
                    "  --workers N           threads that serve, instead of the configuration's\n"
                    "  --pid-file FILE       where to write the process id\n"
-                   "  --reload-every TIME   at most one reload in that time (2s)\n");
+                   "  --reload-every TIME   at most one reload in that time (as shipped 1s)\n");
     if (c->options & OPTION_RUN_DIR)
         fprintf(f, "  --run-dir DIR         folder of the socket by which reload reaches run\n");
 }

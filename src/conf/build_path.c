@@ -129,6 +129,15 @@ static void keep_captures(struct build *b, const struct slots *s, struct fact_ca
     *out = (struct fact_captures){name, tail, s->count};
 }
 
+static struct span listener_names(struct build *b, uint64_t bits) {
+    const char *all = "";
+    for (uint32_t i = 0; i < b->s->listener_count; i++)
+        if (bits & b->listener[i].routes_bit)
+            all = arena_fmt(b->arena, "%s%s%.*s", all, *all ? ", " : "",
+                            SPAN_ARG(b->listener[i].name));
+    return span_z(all);
+}
+
 struct route_match *match_finish(struct build *b, const struct narrowed *n,
                                  struct fact_captures *captures) {
     struct route_match *m = arena_zero(b->arena, sizeof *m);
@@ -150,6 +159,7 @@ struct route_match *match_finish(struct build *b, const struct narrowed *n,
     m->listeners = n->listeners;
     if (n->listener_node)
         m->listener_where = build_where(b, n->listener_node);
+    m->listener_text = listener_names(b, n->listeners);
     memcpy(m->value, n->value, sizeof m->value);
     memcpy(m->value_count, n->values, sizeof m->value_count);
     m->priority = (int)n->priority;

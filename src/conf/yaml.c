@@ -226,12 +226,16 @@ static const char *syntax_help(const char *problem) {
          "a text that holds \": \" must be quoted; else the line is indented wrongly"},
         {"expected alphabetic or numeric character",
          "a text that begins with * & or ! must be quoted, as \"*.shop.example\""},
+        {"expected whitespace or line break",
+         "a text that begins with ! must be quoted; tags are not accepted"},
         {"cannot start any token",
          "a text that begins with @ ` or % must be quoted; a tab cannot indent"},
         {"expected ',' or '}'",
-         "inside {..} a text that holds { } [ ] or a comma must be quoted, as \"/products/{id}\""},
+         "inside {..} a text that holds { } [ ] , \": \" or \" #\" must be quoted, as "
+         "\"/products/{id}\""},
         {"expected ',' or ']'",
-         "inside [..] a text that holds { } [ ] or a comma must be quoted, as \"/products/{id}\""},
+         "inside [..] a text that holds { } [ ] , \": \" or \" #\" must be quoted, as "
+         "\"/products/{id}\""},
         {"expected key",
          "the line is indented unlike its neighbours, or a text that begins with { or [ "
          "needs quotes"},

@@ -55,7 +55,8 @@ struct route_match {
     struct span *method_other; /* extension methods by name */
     uint32_t method_other_count;
     struct where method_where;
-    uint64_t listeners; /* bits; 0: all */
+    uint64_t listeners;        /* bits; 0: all */
+    struct span listener_text; /* their names, for messages */
     struct where listener_where;
     struct value_match *value[3]; /* by enum value_of */
     uint32_t value_count[3];

@@ -143,7 +143,7 @@ void route_why_not(const struct route *r, const struct head *h, const struct lis
     else if (!path)
         return;
     else if (m->listeners && !(l && m->listeners & l->routes_bit))
-        miss_at(out, MISS_LISTENER, m->listener_where, SPAN_NONE);
+        miss_at(out, MISS_LISTENER, m->listener_where, m->listener_text);
     else if (!route_method(m, h))
         miss_at(out, MISS_METHOD, m->method_where, method_text(m, a));
     else

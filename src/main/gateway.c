@@ -173,14 +173,18 @@ static unsigned worker_count(const struct gateway *g, const struct snapshot *s) 
     return n > WORKERS_MAX ? WORKERS_MAX : n;
 }
 
+static const char *plural(uint32_t n) {
+    return n == 1 ? "" : "s";
+}
+
 static void ready(struct gateway *g) {
     const struct snapshot *s = gateway_snapshot(g);
     g->life = LIFE_SERVING;
     channel_tell(&g->channel, CHANNEL_READY);
     log_event(LEVEL_INFO, "start",
-              "serving: %u listeners, %u routes, %u workers, at most %u "
-              "connections",
-              s->listener_count, s->route_count, g->workers, s->limits.max_connections);
+              "serving: %u listener%s, %u route%s, %u worker%s, at most %u connections",
+              s->listener_count, plural(s->listener_count), s->route_count, plural(s->route_count),
+              g->workers, plural(g->workers), s->limits.max_connections);
     if (geteuid() == 0)
         log_event(LEVEL_WARNING, "start", "running as root; --user NAME gives that up");
     g->watchdog.fire = watchdog;

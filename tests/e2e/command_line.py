@@ -39,6 +39,8 @@ USAGE = [
     (['check', '-c'], 2, 'wants a value'),
     (['check', 'file.yaml'], 2, 'does not take'),
     (['check', '--no-supervisor'], 2, 'no option'),
+    (['status', '--run-dir', '/run'], 2, 'no option'),
+    (['run', '--help'], 0, 'as shipped 1s'),
     (['run', '--workers', 'many'], 2, 'a number from 1 to 512'),
     (['run', '--workers=0'], 2, 'a number from 1 to 512'),
     (['run', '--no-supervisor=1'], 2, 'takes no value'),
@@ -134,6 +136,13 @@ routes:
   - {name: hello, match: {path: /hello}, respond: "hello ${query.name}"}
   - {name: moved, match: {path: "/old/{x}"}, redirect: "/new/${path.x}"}
 '''
+
+
+@test
+def explain_names_the_listener_that_a_route_wants():
+    with files(x=BASE + 'routes: [{name: r, match: {path: /, listener: [other]}, to: a}]\n') as folder:
+        rejected = explain(folder, 'GET', '/', '--listener', 'public')['rejected'][0]
+        equal((rejected['condition'], rejected['wanted']), ('listener', 'other'), rejected)
 
 
 @test

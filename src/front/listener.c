@@ -238,11 +238,20 @@ bool listener_open(struct thread *t, struct span name, int fd, const struct plan
     return true;
 }
 
-const struct listener_conf *listener_conf(const struct listener *l, const struct snapshot *s) {
+static const struct listener_conf *conf_find(const struct listener *l, const struct snapshot *s) {
     for (uint32_t i = 0; i < s->listener_count; i++)
         if (span_eq(s->listener[i].name, l->name))
             return &s->listener[i];
     return NULL;
+}
+
+/* Asked at every request, looked for once a configuration. */
+const struct listener_conf *listener_conf(struct listener *l, const struct snapshot *s) {
+    if (!l->conf || l->conf_generation != s->generation || !s->generation) {
+        l->conf = conf_find(l, s);
+        l->conf_generation = s->generation;
+    }
+    return l->conf;
 }
 
 /* Whoever waits in the queue has connected to us: he is taken in. Others may hold the same socket

@@ -19,9 +19,11 @@ struct listener {
     struct list node; /* thread's listeners */
     struct list connections;
     struct thread *thread;
-    const struct plan *plan; /* NULL: routed; else every request runs through it (admin) */
-    struct span name;        /* finds its listener_conf in the snapshot of the moment */
-    uint32_t open;           /* connections that still point here */
+    const struct plan *plan;          /* NULL: routed; else every request runs through it (admin) */
+    struct span name;                 /* finds its listener_conf in the snapshot of the moment */
+    const struct listener_conf *conf; /* found in the snapshot of this generation */
+    uint64_t conf_generation;
+    uint32_t open; /* connections that still point here */
     unsigned backoff_ms;
     bool closing;
     bool reserve; /* not counted and not refused: the operator's door */
@@ -49,6 +51,6 @@ void h1_server_counted(struct h1_conn *c, bool counted);
 void h1_server_drain(struct h1_conn *c);
 void h1_server_kill(struct h1_conn *c);
 struct h1_conn *h1_server_of(struct list *node);
-const struct listener_conf *listener_conf(const struct listener *l, const struct snapshot *s);
+const struct listener_conf *listener_conf(struct listener *l, const struct snapshot *s);
 /* A connection is gone: its place in the counts is free. */
 void listener_released(struct listener *l, const unsigned char ip[16], bool counted);

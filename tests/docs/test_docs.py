@@ -32,16 +32,26 @@ def documents():
     return sorted(os.path.relpath(f, ROOT) for f in found)
 
 
+def whole(text):
+    """A fragment with what it leaves out: listener, services, a route."""
+    if re.search(r'^version: 1$', text, re.M):
+        return text
+    names = set(re.findall(r'\bto: ([a-z]+)', text)) or {'app'}
+    text += 'version: 1\nlisteners: {public: {address: 127.0.0.1:8080}}\n'
+    text += ''.join(['services:\n'] + [f'  {n}: 127.0.0.1:7001\n' for n in sorted(names)])
+    return text + ('' if re.search('^routes:', text, re.M) else 'routes: [{match: {path: /*}, to: app}]\n')
+
+
 def yaml_blocks():
-    """Each whole configuration (it has a version) in a document: (document:number, text). Not of
-    errors.md, whose examples are mistakes."""
+    """Each configuration in a document, as (document:number, text): fragments made whole. Not of
+    errors.md, whose examples are mistakes; those of routing.md have a test of their own."""
     found = []
     for d in documents():
         if d == 'docs/errors.md':
             continue
         for i, text in enumerate(re.findall(r'^```yaml\n(.*?)^```', read(d), re.M | re.S), 1):
-            if re.search(r'^version: 1$', text, re.M):
-                found.append((f'{d}:{i}', text))
+            found.append((f'{d}:{i}', whole(text)))
+    assert len(found) > 7, found
     return found
 
 

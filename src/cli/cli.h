@@ -15,8 +15,8 @@ struct cli_call {
     struct conf_options conf; /* files found: -c.., or ./sluice.yaml, or /etc/sluice/sluice.yaml */
     bool no_supervisor;       /* run --no-supervisor */
     const char *user; /* run --user NAME: privileges to drop to after binding; NULL: none given */
-    const char *run_dir; /* run/reload --run-dir DIR: of the control socket; NULL: default */
-    bool json;           /* reload/status --format json */
+    const char *run_dir;  /* run/reload --run-dir DIR: of the control socket; NULL: default */
+    bool json;            /* reload/status --format json */
     const char *pid_file; /* run --pid-file FILE; NULL: none */
     uint32_t workers;     /* run --workers N: instead of the configuration's; 0: not given */
     uint64_t

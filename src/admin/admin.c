@@ -127,16 +127,23 @@ static const struct door *door_of(struct span path) {
     return NULL;
 }
 
-/* A web page whose name was made to point here sends that name: only names of this machine pass. */
-static bool host_allowed(struct span host) {
-    struct address a;
+static bool loopback(const struct address *a) {
     unsigned char ip[16];
     static const unsigned char loopback6[16] = {[15] = 1};
+    return address_ip16(a, ip) &&
+           (memcmp(ip, loopback6, 16) == 0 || (a->sa.sa_family == AF_INET && ip[12] == 127));
+}
+
+/* A web page whose name was made to point here sends that name: no name passes but localhost. Other
+ * machines' way of asking, by address, passes where the listener is open to them (W0107). */
+static bool host_allowed(struct span host, const struct address *admin) {
+    struct address a;
     if (host.n == 0 || span_eq(host, SPAN("localhost"))) /* empty: HTTP/1.0, no browser */
         return true;
-    if (!address_parse_ip(host, &a) || !address_ip16(&a, ip))
+    if (!address_parse_ip(host, &a))
         return false;
-    return memcmp(ip, loopback6, 16) == 0 || (a.sa.sa_family == AF_INET && ip[12] == 127);
+    bool open = admin->len && admin->sa.sa_family != AF_UNIX && !loopback(admin);
+    return open || loopback(&a);
 }
 
 static bool method_fits(const struct door *d, enum method m) {
@@ -149,7 +156,7 @@ static void admin_start(struct exchange *x) {
     if (d && d->page == page_metrics && x->snap->snapshot->metrics_off)
         d = NULL;
     body_stop(x->up_half.sink);
-    if (!host_allowed(x->req.host)) {
+    if (!host_allowed(x->req.host, &x->snap->snapshot->admin)) {
         answer_problem(a, 403, "admin_host", "ask by localhost or a loopback address");
     } else if (!d) {
         answer_problem(a, 404, "not_found",

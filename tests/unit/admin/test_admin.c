@@ -171,6 +171,26 @@ static void hosts(void **state) {
     }
 }
 
+/* Who lets others in is asked by address. */
+static void hosts_of_an_open_listener(void **state) {
+    static const struct {
+        const char *admin, *host;
+        int status;
+    } row[] = {
+        {"0.0.0.0:1", "10.0.0.1", 200},   {"10.0.0.1:1", "10.0.0.1", 200},
+        {"[::]:1", "[fe80::2]", 200},     {"0.0.0.0:1", "evil.test", 403},
+        {"127.0.0.1:1", "10.0.0.1", 403}, {"[::1]:1", "10.0.0.1", 403},
+        {"unix:/run/x", "10.0.0.1", 403},
+    };
+    (void)state;
+    for (size_t i = 0; i < array_len(row); i++) {
+        assert_true(address_parse(span_z(row[i].admin), &snapshot->admin));
+        go(begin_request("GET", row[i].host, "/livez"));
+        assert_int_equal(got.status, row[i].status);
+    }
+    snapshot->admin.len = 0;
+}
+
 static void what_is_not_offered(void **state) {
     static const struct {
         const char *method, *path, *allow;
@@ -307,6 +327,7 @@ int main(void) {
         T(pages),
         T(conservation),
         T(hosts),
+        T(hosts_of_an_open_listener),
         T(what_is_not_offered),
         T(readiness),
         T(reloads),

@@ -44,7 +44,7 @@ static struct span conditions_of(struct arena *a, const struct route_match *m) {
                               : v->kind == VALUE_ABSENT ? " absent"
                                                         : "=";
             text = arena_fmt(a, "%s%s%s %.*s%s%.*s", text, *text ? ", " : "", of[k],
-                             SPAN_ARG(v->name), how, SPAN_ARG(v->value));
+                             SPAN_ARG(v->name), how, SPAN_ARG(value_shown(v)));
         }
     return span_z(text);
 }
@@ -123,7 +123,7 @@ static void json_values(struct jout *j, const struct route_match *m) {
             jout_open(j, NULL, '{');
             jout_text(j, "name", m->value[k][i].name);
             jout_text(j, "kind", span_z(kinds[m->value[k][i].kind]));
-            jout_text(j, "value", m->value[k][i].value);
+            jout_text(j, "value", value_shown(&m->value[k][i]));
             jout_close(j, '}');
         }
         jout_close(j, ']');

@@ -325,6 +325,7 @@ static bool contradicts(const struct value_match *x, const struct value_match *y
 static void value_of_text(struct build *b, struct node *n, struct value_match *v) {
     struct span t = node_plain(n);
     v->kind = VALUE_IS;
+    v->secret = node_secret(n);
     if (node_null(n)) {
         v->kind = VALUE_ABSENT;
     } else if (span_eq(t, SPAN("*"))) {

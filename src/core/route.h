@@ -21,8 +21,13 @@ struct value_match { /* of a header, query parameter or cookie */
     enum value_kind kind;
     struct span value;
     struct regex *regex;
+    bool secret; /* the value is never printed */
     struct where where;
 };
+/* The value, for people. */
+static inline struct span value_shown(const struct value_match *v) {
+    return v->secret ? SPAN("***") : v->value;
+}
 
 struct regex; /* core/regex.h: PCRE2 under limits */
 

@@ -107,9 +107,9 @@ static struct span value_text(const struct value_match *v, struct arena *a) {
                          [VALUE_PRESENT] = ": \"*\"",
                          [VALUE_ABSENT] = ": null",
                          [VALUE_REGEX] = ": ~ "};
-    struct span value = v->kind == VALUE_IS      ? v->value
-                        : v->kind == VALUE_REGEX ? regex_pattern(v->regex)
-                                                 : SPAN_NONE;
+    struct span value = v->kind == VALUE_IS || v->secret ? value_shown(v)
+                        : v->kind == VALUE_REGEX         ? regex_pattern(v->regex)
+                                                         : SPAN_NONE;
     return span_z(arena_fmt(a, "%.*s%s%.*s", SPAN_ARG(v->name), how[v->kind], SPAN_ARG(value)));
 }
 

@@ -139,6 +139,21 @@ routes:
 
 
 @test
+def a_secret_in_a_condition_is_not_printed():
+    text = BASE + 'vars: {t: "Bearer ${secret(\'file:key.yaml\')}"}\n' \
+        'routes:\n' \
+        '  - {match: {path: /, header: {authorization: "${vars.t}"}}, to: a}\n' \
+        '  - {match: {path: /r, query: {k: "~ ^${secret(\'file:key.yaml\')}"}}, to: a}\n'
+    with files(x=text, key='hidden-key') as folder:
+        for more in (['routes'], ['routes', '--format', 'json'], ['explain', 'GET', '/'], ['explain', 'GET', '/r'],
+                     ['explain', 'GET', '/', '--format', 'json']):
+            code, out, err = sluice(*more, '-c', 'x.yaml', cwd=folder)
+            equal((code, err), (0, ''))
+            assert 'hidden-key' not in out, out
+            contains(out, '***')
+
+
+@test
 def explain_names_the_listener_that_a_route_wants():
     with files(x=BASE + 'routes: [{name: r, match: {path: /, listener: [other]}, to: a}]\n') as folder:
         rejected = explain(folder, 'GET', '/', '--listener', 'public')['rejected'][0]

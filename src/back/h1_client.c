@@ -135,6 +135,7 @@ static void flush(struct output *o) {
         h1_writer_took(&a->w, took);
         if (took < all) {
             a->blocked = true;
+            tcp_acked(&c->stream, &c->acked);
             if (a->w.body)
                 body_pace(a->w.body, false);
             return;
@@ -242,8 +243,10 @@ static uint64_t phase(const struct h1_client *c, enum fault *meaning) {
         return a->service->connect_timeout_ms;
     }
     *meaning = a->head_read ? FAULT_UPSTREAM_IDLE : FAULT_UPSTREAM_TIMEOUT;
-    if (a->head_read)
-        return body_room(&a->x->down_half.source) ? a->service->idle_timeout_ms : 0;
+    if (a->head_read) /* what waits in the socket waits for the client */
+        return body_room(&a->x->down_half.source) && !c->stream.readable
+                   ? a->service->idle_timeout_ms
+                   : 0;
     if (h1_writer_done(&a->w))
         return a->service->first_byte_timeout_ms;
     return a->blocked ? a->service->idle_timeout_ms : 0; /* else the client is the slow one */
@@ -274,7 +277,20 @@ static void watch_phases(struct h1_client *c) {
     arm(c, ms);
 }
 
+/* Blocked, and still it takes: of a large socket buffer a third must be free before that is told.
+ */
+static bool still_takes(struct h1_client *c) {
+    uint64_t acked;
+    if (c->state != CLIENT_BUSY || !c->a->blocked || c->a->head_read ||
+        !tcp_acked(&c->stream, &acked) || acked == c->acked)
+        return false;
+    c->acked = acked;
+    return true;
+}
+
 static void busy_timeout(struct h1_client *c) {
+    if (still_takes(c))
+        c->since = client_now(c);
     enum fault meaning;
     uint64_t ms = phase(c, &meaning);
     bool all = c->a->deadline_at && client_now(c) >= c->a->deadline_at;

@@ -28,6 +28,7 @@ struct h1_client {
     struct timer timer;
     struct address to;
     uint64_t since; /* ns: the phase that the timer watches began */
+    uint64_t acked; /* bytes that the service had really taken when it last took no more */
     uint32_t epoch, requests, idle_ms, keepalive_requests;
     unsigned char state; /* enum client_state */
 };

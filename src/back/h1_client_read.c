@@ -56,10 +56,10 @@ static bool take_interim(struct h1_client *c, const struct h1_parser *p, const c
     return true;
 }
 
-static int64_t answer_length(const struct h1_message *m) {
+static int64_t answer_length(const struct h1_message *m, int status) {
     switch (m->framing) {
     case FRAMING_NONE: /* HEAD, 204, 304: what the answer would have had, if it was said */
-        return m->declared ? (int64_t)m->length : -1;
+        return status == 205 ? 0 : m->declared ? (int64_t)m->length : -1;
     case FRAMING_LENGTH:
         return (int64_t)m->length;
     case FRAMING_CHUNKED:
@@ -82,7 +82,7 @@ static bool take_final(struct h1_client *c, const struct h1_parser *p, const cha
     }
     a->head_read = true;
     x->upstream_status = x->resp.status;
-    x->down_half.length = answer_length(&a->m);
+    x->down_half.length = answer_length(&a->m, x->resp.status);
     h1_reader_start(&a->r, &a->m, false, &limits(c)->h1_trailers);
     exchange_respond(x);
     return c->a == a; /* a filter may have answered instead */

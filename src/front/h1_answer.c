@@ -2,7 +2,7 @@
 #include "front/h1_conn.h"
 
 /* In each send_stall_timeout at least so many bytes; a whole answer in so long. */
-enum { SEND_LEAST = 1024, WHOLE_ANSWER_MS = 5 * 60 * 1000 };
+enum { SEND_LEAST = 1024, WHOLE_ANSWER_MS = 5 * 60 * 1000, LOOK_MS = 1000 };
 
 /* What is to go out before the final head stands behind what of that has not left yet. */
 static bool behind_pending(struct h1_conn *c, struct span *text) {
@@ -145,17 +145,28 @@ static bool overdue(struct h1_conn *c) {
            conn_passed_ms(c, w->whole_since) >= WHOLE_ANSWER_MS;
 }
 
+/* What the client has really taken. The socket's buffer tells of room only once a third of it is
+ * free, which of megabytes takes a slow client longer than the stall timeout. */
+static uint64_t taken(struct h1_conn *c) {
+    uint64_t acked;
+    return tcp_acked(&c->stream, &acked) ? acked : c->x->bytes_out;
+}
+
 bool h1_stalled(struct h1_conn *c) {
     struct h1_work *w = c->work;
-    uint64_t ms = conn_route_limits(c)->send_stall_timeout_ms;
+    uint64_t ms = conn_route_limits(c)->send_stall_timeout_ms, now_taken = taken(c);
     if (overdue(c))
         return true;
+    if (!w->blocked_looked) {
+        w->blocked_looked = true;
+        w->blocked_bytes = now_taken;
+    }
     if (!ms || conn_passed_ms(c, w->blocked_since) < ms)
         return false;
-    if (c->x->bytes_out - w->blocked_bytes < SEND_LEAST)
+    if (now_taken - w->blocked_bytes < SEND_LEAST)
         return true;
     w->blocked_since = conn_now(c);
-    w->blocked_bytes = c->x->bytes_out;
+    w->blocked_bytes = now_taken;
     return false;
 }
 
@@ -165,8 +176,9 @@ static void blocked(struct h1_conn *c) {
     if (w->w.body)
         body_pace(w->w.body, false);
     w->blocked_since = conn_now(c);
-    w->blocked_bytes = c->x->bytes_out;
-    conn_arm(c, conn_route_limits(c)->send_stall_timeout_ms);
+    w->blocked_looked = false;
+    uint64_t ms = conn_route_limits(c)->send_stall_timeout_ms;
+    conn_arm(c, ms < 2 * LOOK_MS ? (ms + 1) / 2 : LOOK_MS);
     if (overdue(c))
         conn_abort(c, FAULT_SEND_STALLED);
 }

@@ -31,6 +31,7 @@ struct h1_work {
     bool head_written, expect;
     bool blocked;                               /* the socket takes no more for now */
     uint64_t body_since, body_bytes, body_last; /* ns, bytes: of the body as it comes */
+    bool blocked_looked;                        /* blocked_bytes: what had been taken then */
     uint64_t blocked_since, blocked_bytes;
     uint64_t whole_since; /* blocked, and all of the answer is here */
 };

@@ -137,13 +137,21 @@ static void hold_over(struct h1_conn *c) {
     exchange_refuse(c->x, FAULT_BAD_CHUNK);
 }
 
+/* What waits in the socket waits for the service: that is not the client's time. */
 static bool body_awaited(const struct h1_conn *c) {
-    return !c->work->request_done && body_room(&c->x->up_half.source) > 0;
+    return !c->work->request_done && !c->stream.readable && body_room(&c->x->up_half.source) > 0;
+}
+
+static uint64_t next_look_ms(const struct h1_conn *c) {
+    if (!c->work->blocked)
+        return body_awaited(c) ? 1000 : conn_limits(c)->keepalive_timeout_ms;
+    uint64_t ms = conn_route_limits(c)->send_stall_timeout_ms;
+    uint64_t passed = conn_passed_ms(c, c->work->blocked_since);
+    return ms > passed && ms - passed < 1000 ? ms - passed : 1000;
 }
 
 static void busy_timeout(struct h1_conn *c) {
     struct h1_work *w = c->work;
-    const struct limits_conf *l = conn_limits(c);
     if (w->held) {
         hold_over(c);
         return;
@@ -152,9 +160,9 @@ static void busy_timeout(struct h1_conn *c) {
         conn_abort(c, FAULT_SEND_STALLED);
         return;
     }
-    conn_arm(c, w->blocked || body_awaited(c) ? 1000 : l->keepalive_timeout_ms);
-    if (body_awaited(c) && l->body_idle_timeout_ms &&
-        conn_passed_ms(c, w->body_last) >= l->body_idle_timeout_ms)
+    uint64_t ms = conn_route_limits(c)->body_idle_timeout_ms;
+    conn_arm(c, next_look_ms(c));
+    if (body_awaited(c) && ms && conn_passed_ms(c, w->body_last) >= ms)
         body_late(c);
 }
 

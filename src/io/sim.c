@@ -252,11 +252,12 @@ static int sim_getsockopt(int fd, int level, int name, void *v, socklen_t *n) {
     struct net_fd *f = net_get(fd, NET_FREE);
     if (!f || fails(SIM_getsockopt))
         return -1;
-    memset(v, 0, *n);
-    if (level == SOL_SOCKET && name == SO_ERROR && *n == sizeof(int)) {
-        memcpy(v, &f->error, sizeof f->error);
-        f->error = 0;
+    if (level != SOL_SOCKET || name != SO_ERROR || *n != sizeof(int)) {
+        errno = ENOPROTOOPT;
+        return -1;
     }
+    memcpy(v, &f->error, sizeof f->error);
+    f->error = 0;
     return 0;
 }
 

@@ -1,6 +1,7 @@
 #include "io/tcp.h"
 #include <errno.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h> /* the system library's own tcp_info is too old */
+#include <netinet/in.h>
 
 static enum io_result tcp_read(struct stream *s, void *p, size_t n, size_t *got) {
     ssize_t r;
@@ -103,6 +104,16 @@ int tcp_error(struct stream *s) {
     if (env.getsockopt(s->watch.fd, SOL_SOCKET, SO_ERROR, &err, &n) < 0)
         return errno;
     return err;
+}
+
+bool tcp_acked(struct stream *s, uint64_t *bytes) {
+    struct tcp_info info = {0};
+    socklen_t n = sizeof info;
+    if (env.getsockopt(s->watch.fd, IPPROTO_TCP, TCP_INFO, &info, &n) < 0 ||
+        n < offsetof(struct tcp_info, tcpi_bytes_acked) + sizeof info.tcpi_bytes_acked)
+        return false;
+    *bytes = info.tcpi_bytes_acked;
+    return true;
 }
 
 int tcp_listen(const struct address *at, int backlog) {

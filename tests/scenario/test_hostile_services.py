@@ -170,6 +170,15 @@ def excess(row):
     serves_again()
 
 
+@test([('with a body', b'Content-Length: 4\r\n\r\nevil'), ('with a length', b'Content-Length: 4\r\n\r\n'),
+       ('chunked', b'Transfer-Encoding: chunked\r\n\r\n4\r\nevil\r\n0\r\n\r\n'), ('plain', b'\r\n')])
+def J08_205_has_no_body(row):
+    stage.play(say(b'HTTP/1.1 205 Reset Content\r\n' + row[1], 'close'))
+    got = get()
+    equal((got.status, got.header('content-length'), got.body), (205, '0', b''))
+    serves_again()
+
+
 @test
 def head_with_a_body():
     before = stage.play(say(b'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil'))

@@ -15,7 +15,9 @@ CONFIG = '''
     log: false
     limits: {body_idle_timeout: 400ms, header_timeout: 400ms, first_byte_timeout: 400ms}
     services: {a: %s}
-    routes: [{match: {path: "/*"}, to: a}]
+    routes:
+      - {match: {path: "/*"}, to: a}
+      - {match: {path: "/patient/*"}, to: a, limits: {body_idle_timeout: 1h}}
 '''
 GET = b'GET %s HTTP/1.1\r\nHost: gw.test\r\n%s\r\n'
 
@@ -51,6 +53,18 @@ def A28_a_body_that_pauses():
             pass
         c.expect_close()
     equal(service_saw('/evil'), [])
+
+
+@test
+def a_pause_within_a_body_is_the_routes_affair():
+    """Two that pause: the route decides. The patient one begins first and ends last."""
+    pause = b'POST /%s/x HTTP/1.1\r\nHost: gw.test\r\nContent-Length: 5\r\n\r\n'
+    with gw.client() as patient, gw.client() as plain:
+        patient.send(pause % b'patient')
+        plain.send(pause % b'plain')
+        equal(plain.read_response().status, 408)
+        patient.send(b'hello')
+        equal(patient.read_response().body, b'POST /patient/x hello')
 
 
 @test

@@ -305,6 +305,25 @@ static void stalled_readers(void **state) {
     close(c);
 }
 
+/* Who reads little but goes on reading is not, though the socket's buffer has no room to tell of.
+ */
+static void slow_readers_kept(void **state) {
+    (void)state;
+    static char piece[8192];
+    house.origin = (struct answerer){.size = 64 << 20};
+    open_door("127.0.0.1:0", house_plan(&house, 0));
+    int c = connect_from(NULL);
+    say(c, GET);
+    for (int s = 0; s < 65; s++) {
+        assert_true(recv(c, piece, sizeof piece, MSG_DONTWAIT) > 0);
+        time_passes(1000);
+    }
+    assert_int_equal(records[X_END_ABORTED], 0);
+    close(c);
+    turns();
+    assert_int_equal(records[X_END_ABORTED], 1);
+}
+
 /* ---- how long a connection is kept ---- */
 
 static void kept_or_closed(void **state) {
@@ -532,23 +551,15 @@ static int make_table(void **state) {
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, finish)
     const struct CMUnitTest tests[] = {
-        T(pipelined_in_pieces),
-        T(half_a_head),
-        T(shut_after_request),
-        T(late_heads),
-        T(slow_loris),
-        T(silent_ones),
-        T(slow_bodies),
-        T(slow_services_forgiven),
-        T(stalled_readers),
-        T(kept_or_closed),
-        T(limits_of_a_connection),
-        T(lingering),
-        T(per_address),
-        T(the_limit_changes),
-        T(in_all),
-        T(by_unix_socket),
-        T(draining),
+        T(pipelined_in_pieces), T(half_a_head),
+        T(shut_after_request),  T(late_heads),
+        T(slow_loris),          T(silent_ones),
+        T(slow_bodies),         T(slow_services_forgiven),
+        T(slow_readers_kept),   T(stalled_readers),
+        T(kept_or_closed),      T(limits_of_a_connection),
+        T(lingering),           T(per_address),
+        T(the_limit_changes),   T(in_all),
+        T(by_unix_socket),      T(draining),
     };
     return cmocka_run_group_tests_name("front/h1_server", tests, make_table, NULL);
 }

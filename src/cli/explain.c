@@ -204,6 +204,32 @@ static enum fault follow(struct explained *e, struct span text) {
     return f ? f : answer(e);
 }
 
+/* A request may carry secrets of the configuration; people need not see them. Shorter ones than
+ * what stands for them are left: they would be found everywhere. */
+static struct span hide(const struct explained *e, struct span text) {
+    for (uint32_t i = 0; i < e->s->secret_count; i++) {
+        struct span s = e->s->secret[i], rest = text;
+        const char *at;
+        if (s.n <= 3 || s.n > text.n)
+            continue;
+        struct str out = str_on(arena_alloc(&e->x->arena, text.n), text.n);
+        while (rest.n && (at = memmem(rest.p, rest.n, s.p, s.n))) {
+            str_add(&out, span_cut(rest, 0, (size_t)(at - rest.p)));
+            str_lit(&out, "***");
+            rest = span_from(rest, (size_t)(at - rest.p) + s.n);
+        }
+        str_add(&out, rest);
+        text = str_span(&out);
+    }
+    return text;
+}
+
+static void hide_secrets(struct explained *e) {
+    e->upstream = hide(e, e->upstream);
+    e->location = hide(e, e->location);
+    e->body = hide(e, e->body);
+}
+
 static const struct listener_conf *listener_named(const struct snapshot *s, const char *name) {
     for (uint32_t i = 0; i < s->listener_count; i++)
         if (!name || span_eq(s->listener[i].name, span_z(name)))
@@ -244,6 +270,7 @@ bool explain_run(struct cli *c, struct snapshot *s, struct explained *e, int *co
     }
     e->url = u.target;
     e->fault = follow(e, text);
+    hide_secrets(e);
     *code = CLI_FINE;
     return true;
 }

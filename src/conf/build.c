@@ -201,9 +201,20 @@ static void check_version(struct build *b) {
     }
 }
 
+static void keep_secrets(struct build *b) {
+    uint32_t n = 0;
+    for (const struct constant_secret *k = b->constants.secrets; k; k = k->next)
+        n++;
+    struct span *all = arena_alloc(b->arena, n * sizeof *all + 1);
+    for (const struct constant_secret *k = b->constants.secrets; k; k = k->next)
+        all[b->s->secret_count++] = arena_span(b->arena, k->value);
+    b->s->secret = all;
+}
+
 static void build_all(struct build *b) {
     keep_files(b);
     put_constants_in(b);
+    keep_secrets(b);
     collect_names(b);
     check_version(b);
     schema_check(b->tree, b->diags, &b->names, &schema_root_type, b->root);

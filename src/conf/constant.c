@@ -122,6 +122,12 @@ static bool env_value(struct builder *b, struct span all, struct span rest, stru
     return true;
 }
 
+static void keep_secret(struct constants *c, struct span value) {
+    struct constant_secret *s = arena_alloc(c->arena, sizeof *s);
+    *s = (struct constant_secret){arena_span(c->arena, value), c->secrets};
+    c->secrets = s;
+}
+
 static bool secret_file(struct builder *b, struct span all, struct span path, struct span *out) {
     const char *name = files_beside(b->c->arena, b->c->diags, b->node->at.file, path);
     const char *why = files_read(b->c->arena, name, SECRET_MAX, out);
@@ -134,6 +140,7 @@ static bool secret_file(struct builder *b, struct span all, struct span path, st
         out->n--;
     if (out->n && out->p[out->n - 1] == '\r')
         out->n--;
+    keep_secret(b->c, *out);
     return true;
 }
 
@@ -149,6 +156,7 @@ static bool secret_value(struct builder *b, struct span all, struct span rest, s
         const char *value = environment(b->c, span_from(what, 4));
         if (value) {
             *out = span_z(value);
+            keep_secret(b->c, *out);
             return true;
         }
         complain(b, DIAG_E0215, all, "the environment variable that holds this secret is not set");

@@ -21,13 +21,19 @@ struct constant {
     uint32_t pieces;
 };
 
+struct constant_secret {
+    struct span value;
+    struct constant_secret *next;
+};
+
 struct constants {
     struct arena *arena;
     struct diag_list *diags;
     const char *(*getenv)(void *ctx, const char *name);
     void *ctx;
-    struct node *vars; /* the map of top-level vars, or NULL */
-    bool *var_used;    /* by place in vars */
+    struct node *vars;               /* the map of top-level vars, or NULL */
+    bool *var_used;                  /* by place in vars */
+    struct constant_secret *secrets; /* every value that secret(..) gave */
 };
 
 /* Over a whole tree, in place: scalars get their `constant`, "${vars.x}" alone becomes the

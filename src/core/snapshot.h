@@ -151,6 +151,8 @@ struct snapshot {
     const struct span
         *identity; /* header names set for services (lower-case): stripped from clients */
     uint32_t identity_count;
+    const struct span *secret; /* what secret(..) gave: explain hides it */
+    uint32_t secret_count;
     struct limits_conf limits;
     const struct log_conf *log;
     const struct errors_conf *errors; /* of defaults, for what finds no route; NULL: the shipped */

@@ -139,13 +139,16 @@ routes:
 
 
 @test
-def a_secret_in_a_condition_is_not_printed():
+def a_secret_is_not_printed():
     text = BASE + 'vars: {t: "Bearer ${secret(\'file:key.yaml\')}"}\n' \
         'routes:\n' \
         '  - {match: {path: /, header: {authorization: "${vars.t}"}}, to: a}\n' \
         '  - {match: {path: /r, query: {k: "~ ^${secret(\'file:key.yaml\')}"}}, to: a}\n'
+    text += '  - {match: {path: /w}, to: a, rewrite: "/x/${secret(\'file:key.yaml\')}"}\n' \
+        '  - {match: {path: /s}, respond: {body: "a ${vars.t} b ${secret(\'file:key.yaml\')}"}}\n'
     with files(x=text, key='hidden-key') as folder:
-        for more in (['routes'], ['routes', '--format', 'json'], ['explain', 'GET', '/'], ['explain', 'GET', '/r'],
+        for more in (['explain', 'GET', '/w'], ['explain', 'GET', '/s'], ['explain', 'GET', '/s', '--format', 'json'],
+                     ['routes'], ['routes', '--format', 'json'], ['explain', 'GET', '/'], ['explain', 'GET', '/r'],
                      ['explain', 'GET', '/', '--format', 'json']):
             code, out, err = sluice(*more, '-c', 'x.yaml', cwd=folder)
             equal((code, err), (0, ''))

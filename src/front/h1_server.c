@@ -68,8 +68,8 @@ void conn_abort(struct h1_conn *c, enum fault why) {
 void conn_linger_read(struct h1_conn *c) {
     struct span got;
     while (c->stream.readable) {
+        loop_scratch_reuse(&conn_thread(c)->loop);
         enum io_result r = stream_read(&conn_thread(c)->loop, &c->stream, SCRATCH_MIN, &got);
-        conn_thread(c)->loop.scratch_used = 0;
         if (r == IO_AGAIN)
             return;
         c->lingered += r == IO_OK ? (uint32_t)got.n : LINGER_BYTES;

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { TRIM_MS = 1000 };
+enum { TRIM_MS = 1000, SCRATCH_BATCH = SCRATCH_MIN };
 
 _Thread_local struct loop *me;
 
@@ -219,8 +219,10 @@ void loop_turn(struct loop *l, int max_wait_ms) {
         if ((i & 3) == 3) /* a handler takes some 10 us: good enough for clocks of ms */
             refresh(l);
         w->ready(w, ev[i].events);
-        loop_drain(l);
+        if (l->scratch_used > SCRATCH_BATCH)
+            loop_drain(l);
     }
+    loop_drain(l);
     messages(l);
     unfinished(l, &todo);
     fire_timers(l);

@@ -1,12 +1,14 @@
 /*
  * loop - one thread's event loop: its descriptors, tasks, timers, messages and its scratch.
  *
- * One turn: wait for at most 64 events; then for each event, message, due timer and unfinished
- * reader run its handler, then drain: tasks until there are none, then the outputs that were
- * marked, again until quiet; settle the pond (lent slices still held are copied, the scratch may be
- * overwritten), run what was deferred to the end of the drain. At the end of the turn: late outputs
- * (several messages gathered into one write) and what was deferred to the end of the turn (what
- * epoll may still name). Nothing is written where it is produced, and no layer is called from
+ * One turn: wait for at most 64 events; run their handlers, then drain: tasks until there are
+ * none, then the outputs that were marked, again until quiet. (Earlier, where the handlers' reads
+ * fill the scratch. One drain for many events lets what the peers get leave in a row, so they are
+ * woken less often: 3 to 9 % of CPU.) Each message, unfinished reader and due timer has a drain of
+ * its own. A drain ends by settling the pond (lent slices still held are copied, the scratch may be
+ * overwritten) and running what was deferred to the end of the drain. At the end of the turn: late
+ * outputs (several messages gathered into one write) and what was deferred to the end of the turn
+ * (what epoll may still name). Nothing is written where it is produced, and no layer is called from
  * inside a call that it made. Owner: the thread. Thread: its own, but loop_send (any).
  */
 #pragma once

@@ -20,9 +20,26 @@ static const char *read_error(int e) {
         return "it is a directory";
     case ENOTDIR:
         return "a part of its path is no directory";
+    case EAGAIN:
+        return "it is a pipe, and nothing comes from it";
     default:
         return "it cannot be read";
     }
+}
+
+enum { PIPE_WAIT_MS = 10000 };
+
+/* A file may be a pipe, as /dev/stdin, whose writer is slower than we are. A pipe that nobody fills
+ * must not hold up a reload for ever. */
+static bool more_comes(int fd) {
+    struct epoll_event ev = {.events = EPOLLIN};
+    int ep = env.epoll_create();
+    bool good = ep >= 0 && env.epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev) == 0 &&
+                env.epoll_wait(ep, &ev, 1, PIPE_WAIT_MS) > 0;
+    if (ep >= 0)
+        env.close(ep);
+    errno = EAGAIN;
+    return good;
 }
 
 const char *files_read(struct arena *a, const char *path, size_t max, struct span *out) {
@@ -37,7 +54,9 @@ const char *files_read(struct arena *a, const char *path, size_t max, struct spa
             p = mem_realloc(p, cap, cap ? cap * 2 : 16384);
             cap = cap ? cap * 2 : 16384;
         }
-        got = env.read(fd, p + n, cap - n);
+        do
+            got = env.read(fd, p + n, cap - n);
+        while (got < 0 && errno == EAGAIN && more_comes(fd));
         n += got > 0 ? (size_t)got : 0;
     }
     int e = errno;

@@ -190,6 +190,7 @@ static void ready(struct gateway *g) {
     g->watchdog.fire = watchdog;
     if (g->channel.systemd.watchdog_us)
         watchdog(&g->watchdog);
+    reload_ready(g);
 }
 
 static void opened(struct order *o) {

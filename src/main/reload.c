@@ -65,7 +65,7 @@ static void begin(struct gateway *g);
 static void begin_when_due(struct gateway *g) {
     struct reload *r = &g->reload;
     uint64_t since = now_ms(g) - r->begun_at;
-    if (r->job || !r->wanted)
+    if (r->job || !r->wanted || g->life == LIFE_STARTING)
         return;
     if (r->begun_at && since < r->every_ms)
         timer_start(&g->control.loop.timers, &r->pause, now_ms(g), r->every_ms - since);
@@ -207,6 +207,10 @@ void reload_request(struct gateway *g, struct reload_waiter *w) {
     if (w)
         list_append(&g->reload.waiting, &w->node);
     g->reload.wanted = true;
+    begin_when_due(g);
+}
+
+void reload_ready(struct gateway *g) {
     begin_when_due(g);
 }
 

@@ -53,6 +53,8 @@ void reload_request(struct gateway *g, struct reload_waiter *w);
 static inline void reload_forget(struct reload_waiter *w) {
     list_remove(&w->node);
 }
+/* The gateway serves: what was asked for before begins now. */
+void reload_ready(struct gateway *g);
 /* Whoever waits is told that nothing will come of it. */
 void reload_stop(struct gateway *g);
 /* All diagnostics in a format, at most RELOAD_TEXT_MAX bytes; mem_free(result.p). */

@@ -1,6 +1,7 @@
 """The command line: usage, exit codes, formats, explain and routes, patches and includes."""
 import json
 import os
+import subprocess
 import sys
 import tempfile
 
@@ -96,6 +97,26 @@ def files(**texts):
         with open(path, 'w', encoding='utf-8') as f:
             f.write(text)
     return folder
+
+
+def open_file(link):
+    try:
+        return os.readlink(link)
+    except FileNotFoundError:  # closed meanwhile
+        return ''
+
+
+@test
+def a_configuration_by_a_slow_pipe():
+    with subprocess.Popen([gateway.binary(), 'check', '-c', '/dev/stdin'], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as p:
+        fds = f'/proc/{p.pid}/fd'
+        gateway.wait_until(lambda: any('eventpoll' in open_file(f'{fds}/{n}') for n in os.listdir(fds)), 'it waits')
+        for part in (BASE[:30], BASE[30:], 'routes: [{match: {path: /}, to: [a, b]}]\n'):
+            p.stdin.write(part.encode())
+            p.stdin.flush()
+        out, _ = p.communicate(timeout=60)
+        equal((p.returncode, out), (0, b'/dev/stdin is fine: 2 listeners, 2 services, 1 route\n'))
 
 
 @test

@@ -92,6 +92,7 @@ void build_limits(struct build *b, const struct schema_type *t, struct node *n,
     struct schema_fill f = build_fill(b, NULL);
     schema_fill(&f, t, n, out);
     struct node *slash = node_get(n, "encoded_slash");
+    out->h1_response.field_max = out->h1_response.total_max; /* one field may be all of it */
     if (slash && slash->kind == NODE_SCALAR && !node_null(slash))
         out->keep_encoded_slash = span_eq(node_plain(slash), SPAN("keep"));
 }

@@ -81,7 +81,8 @@ static const struct schema_type small = {.kind = SCHEMA_INT, .min = 1, .max = 10
          L(keepalive_requests), .shipped = "10000"},                                               \
     {                                                                                              \
         ROW("max_connection_age", type_duration1,                                                  \
-            "How old a connection gets before it is closed after an answer."),                     \
+            "How old a connection gets (a tenth more or less) before it is closed after an "       \
+            "answer."),                                                                            \
             L(max_connection_age_ms), .shipped = "1h"                                              \
     }
 

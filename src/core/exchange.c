@@ -11,6 +11,7 @@ static void exchange_task(struct task *t);
 static void deadline_passed(struct timer *t);
 
 static const struct back_ops error_back = {"error", problem_answer, NULL, NULL};
+static const struct back_ops options_back = {"options", problem_server_options, NULL, NULL};
 
 struct exchange *exchange_create(struct thread *t, const struct front_ops *front,
                                  void *front_data) {
@@ -161,17 +162,25 @@ static enum fault prepare(struct exchange *x) {
     return f;
 }
 
-static void start_error(struct exchange *x, enum fault why) {
-    x->fault = why;
-    exchange_back(x, &error_back, NULL);
+static void start_own(struct exchange *x, const struct back_ops *back) {
+    exchange_back(x, back, NULL);
     x->state = X_BACK;
     body_stop(x->up_half.sink);
     x->back->start(x);
 }
 
+static void start_error(struct exchange *x, enum fault why) {
+    x->fault = why;
+    start_own(x, &error_back);
+}
+
 void exchange_start(struct exchange *x) {
     must(x->magic == EXCHANGE_MAGIC && x->state == X_NEW);
     enum fault f = prepare(x);
+    if (f == FAULT_NO_ROUTE && span_eq(x->req.path, SPAN("*"))) {
+        start_own(x, &options_back);
+        return;
+    }
     if (f) {
         x->refused = fault_table[f].close;
         start_error(x, f);

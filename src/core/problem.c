@@ -5,6 +5,8 @@
 #include "core/forward.h"
 #include "core/route.h"
 
+#define METHODS "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
 enum { BODY_MAX = 64 * 1024, PAGE_MAX = 2048 };
 
 /* ---- the fields that go with a status ---------------------------------------------------------
@@ -58,7 +60,7 @@ static void start_head(struct exchange *x, int status) {
     if (allow.p)
         hdr_add(&x->resp, HDR_ALLOW, allow);
     else if (status == 405) /* the door's refusal of a method: what the gateway speaks at all */
-        hdr_add(&x->resp, HDR_ALLOW, SPAN("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+        hdr_add(&x->resp, HDR_ALLOW, SPAN(METHODS));
     if (retry_after(x->fault))
         hdr_add(&x->resp, HDR_RETRY_AFTER, span_z(retry_after(x->fault)));
     if (x->fault == FAULT_UPGRADE_REFUSED)
@@ -208,4 +210,13 @@ void problem_answer(struct exchange *x) {
         return;
     start_head(x, status);
     answer_shipped(x);
+}
+
+void problem_server_options(struct exchange *x) {
+    forward_request_id(x);
+    head_init(&x->resp, &x->arena);
+    x->resp.status = 204;
+    hdr_add(&x->resp, HDR_ALLOW, SPAN(METHODS));
+    body_end(&x->down_half.source, NULL);
+    exchange_respond(x);
 }

@@ -28,3 +28,5 @@ struct route_found;
 void problem_allow(struct exchange *x, const struct route_found *f);
 /* Fills x->resp and the response body for x->fault. Called by the core's error back. */
 void problem_answer(struct exchange *x);
+/* `OPTIONS *` where no route wants it: what this gateway speaks, 204 with Allow. */
+void problem_server_options(struct exchange *x);

@@ -18,6 +18,9 @@
     C(client_connections_refused_total, "Client connections refused: limit on all connections")    \
     C(client_connections_refused_address, "Client connections refused: limit per address")         \
     C(client_connections_refused_descriptors, "Accepting paused: descriptors ran out")             \
+    C(client_connections_silent,                                                                   \
+      "Client connections closed because no first request came in time")                           \
+    C(client_connections_reaped, "Idle client connections closed to make room for new ones")       \
     C(client_bytes_received, "Bytes read from clients")                                            \
     C(client_bytes_sent, "Bytes written to clients")                                               \
     C(upstream_connections_opened, "Connections to services opened")                               \

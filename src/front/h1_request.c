@@ -68,12 +68,19 @@ void h1_refuse(struct h1_conn *c, const struct h1_parser *p, const char *bytes, 
     exchange_refuse(c->x, why ? why : f);
 }
 
+/* A tenth more or less for each connection, so that those that came together do not end together.
+ */
+static uint64_t age_max(const struct h1_conn *c, uint64_t ms) {
+    uint64_t mixed = (c->opened + (uint64_t)(unsigned)c->stream.watch.fd) * 0x9e3779b97f4a7c15ull;
+    return ms * (900 * 1024 + 200 * (mixed >> 54)) / 1024 * 1000; /* ns */
+}
+
 static bool may_keep(const struct h1_conn *c) {
     const struct limits_conf *l = conn_limits(c);
     return c->work->m.keep_alive && !conn_thread(c)->draining &&
            (!l->keepalive_requests || c->requests < l->keepalive_requests) &&
            (!l->max_connection_age_ms ||
-            conn_now(c) - c->opened < l->max_connection_age_ms * 1000000);
+            conn_now(c) - c->opened < age_max(c, l->max_connection_age_ms));
 }
 
 /* Body bytes to the exchange; returns false when the message is malformed (it has been dealt with).

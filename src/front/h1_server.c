@@ -117,6 +117,8 @@ static void ready(struct watch *w, uint32_t events) {
 
 static void idle_timeout(struct h1_conn *c) {
     if (!c->in || c->in->fresh) {
+        if (!c->requests)
+            count_up(conn_thread(c), client_connections_silent);
         conn_close(c); /* nothing was asked, so nothing is answered */
         return;
     }
@@ -221,8 +223,17 @@ void h1_server_counted(struct h1_conn *c, bool counted) {
     c->counted = counted;
 }
 
+static bool is_idle(const struct h1_conn *c) {
+    return c->state == H1_IDLE && !c->in && !c->stream.readable;
+}
+
+bool h1_server_idle(const struct h1_conn *c, uint64_t *until) {
+    *until = c->timer.at;
+    return is_idle(c);
+}
+
 void h1_server_drain(struct h1_conn *c) {
-    bool idle = c->state == H1_IDLE && !c->in && !c->stream.readable;
+    bool idle = is_idle(c);
     if (idle && !c->requests)
         conn_arm(c, DRAIN_FRESH_MS); /* just accepted: its first request is on its way */
     else if (idle)

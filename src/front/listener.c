@@ -10,7 +10,8 @@ enum {
     LAST_ACCEPTS = 64,
     ADDRESS_SHARDS = 64,
     ADDRESS_SLOTS = 1024,
-    BACKOFF_MAX_MS = 100
+    BACKOFF_MAX_MS = 100,
+    REAP_SAMPLE = 64
 };
 
 static atomic_uint total, total_max, address_max;
@@ -122,12 +123,57 @@ void listener_released(struct listener *l, const unsigned char ip[16], bool coun
     listener_forget(l);
 }
 
-static bool total_take(void) {
+/* *scarce: more than nine tenths are taken. */
+static bool total_take(bool *scarce) {
     uint32_t max = atomic_load_explicit(&total_max, memory_order_relaxed);
-    if (atomic_fetch_add(&total, 1) < max || !max)
+    uint32_t had = atomic_fetch_add(&total, 1);
+    *scarce = had < max && had >= max - max / 10;
+    if (had < max || !max)
         return true;
     atomic_fetch_sub(&total, 1);
     return false;
+}
+
+static struct list *listeners(struct thread *t) {
+    struct list *l = t->local[LOCAL_LISTENERS];
+    if (!l) {
+        l = t->local[LOCAL_LISTENERS] = mem_alloc(sizeof *l);
+        list_init(l);
+    }
+    return l;
+}
+
+static struct listener *of(struct list *n) {
+    return container_of(n, struct listener, node);
+}
+
+/* Of those that the hand passes: the idle one that would have been closed first. */
+static struct h1_conn *longest_idle(struct listener *l) {
+    struct h1_conn *found = NULL;
+    uint64_t at, least = UINT64_MAX;
+    for (unsigned i = 0; i < REAP_SAMPLE && i < l->open; i++) {
+        struct list *n = list_shift(&l->connections);
+        if (!n)
+            break;
+        list_append(&l->connections, n);
+        if (h1_server_idle(h1_server_of(n), &at) && at < least) {
+            least = at;
+            found = h1_server_of(n);
+        }
+    }
+    return found;
+}
+
+static void make_room(struct thread *t) {
+    struct list *head = listeners(t);
+    for (struct list *n = head->next; n != head; n = n->next) {
+        struct h1_conn *c = of(n)->reserve ? NULL : longest_idle(of(n));
+        if (c) {
+            count_up(t, client_connections_reaped);
+            h1_server_kill(c);
+            return;
+        }
+    }
 }
 
 /* Takes the places of a new connection (ip NULL: in the total alone). False: it is refused. */
@@ -136,7 +182,10 @@ static bool admit(struct listener *l, const unsigned char *ip, bool *counted) {
     *counted = false;
     if (l->reserve)
         return true;
-    if (!total_take()) {
+    bool scarce, taken = total_take(&scarce);
+    if (scarce)
+        make_room(t);
+    if (!taken) {
         count_up(t, client_connections_refused_total);
         return false;
     }
@@ -206,15 +255,6 @@ static void pause_over(struct timer *t) {
     accept_some(container_of(t, struct listener, pause));
 }
 
-static struct list *listeners(struct thread *t) {
-    struct list *l = t->local[LOCAL_LISTENERS];
-    if (!l) {
-        l = t->local[LOCAL_LISTENERS] = mem_alloc(sizeof *l);
-        list_init(l);
-    }
-    return l;
-}
-
 bool listener_open(struct thread *t, struct span name, int fd, const struct plan *plan) {
     struct listener *l = mem_alloc(sizeof *l + name.n + 1);
     char *text = (char *)(l + 1);
@@ -270,10 +310,6 @@ static void stop_accepting(struct listener *l) {
     timer_stop(&l->pause);
     env.epoll_ctl(l->thread->loop.ep, EPOLL_CTL_DEL, l->watch.fd, NULL);
     loop_unwatch(&l->thread->loop, &l->watch);
-}
-
-static struct listener *of(struct list *n) {
-    return container_of(n, struct listener, node);
 }
 
 void listener_close(struct thread *t, struct span name) {

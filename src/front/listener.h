@@ -3,9 +3,10 @@
  *
  * Every thread has its own socket for each listener of the configuration (SO_REUSEPORT), perhaps
  * several. Counted over all threads: open connections, and connections per client address (an IPv6
- * /64 is one); at a limit the new connection is closed at once. When descriptors run out accepting
- * pauses and backs off. Owner: the thread (local slot LOCAL_LISTENERS). Thread: its own; the totals
- * are shared.
+ * /64 is one); at a limit the new connection is closed at once. From nine tenths of
+ * the limit on each new one takes the place of an idle one of its thread. When descriptors run out
+ * accepting pauses and backs off. Owner: the thread (local slot LOCAL_LISTENERS). Thread: its own;
+ * the totals are shared.
  */
 #pragma once
 #include "core/thread.h"
@@ -50,6 +51,8 @@ struct h1_conn *h1_server_accept(struct listener *l, int fd, const struct addres
 void h1_server_counted(struct h1_conn *c, bool counted);
 void h1_server_drain(struct h1_conn *c);
 void h1_server_kill(struct h1_conn *c);
+/* It waits for a request of which nothing has come, and would do so `until` then (ms). */
+bool h1_server_idle(const struct h1_conn *c, uint64_t *until);
 struct h1_conn *h1_server_of(struct list *node);
 const struct listener_conf *listener_conf(struct listener *l, const struct snapshot *s);
 /* A connection is gone: its place in the counts is free. */

@@ -67,7 +67,8 @@ void loop_finish(struct loop *l) {
 }
 
 bool loop_watch(struct loop *l, struct watch *w, int fd) {
-    struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = w};
+    struct epoll_event ev = {.events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+                             .data.ptr = w};
     w->fd = fd;
     w->closed = false;
     return env.epoll_ctl(l->ep, EPOLL_CTL_ADD, fd, &ev) == 0;

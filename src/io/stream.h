@@ -26,10 +26,12 @@ struct stream {
     struct watch watch;
     bool readable; /* an edge came and reading has not yet run dry */
     bool hung_up;  /* the peer will send no more (RDHUP), or the connection is gone */
+    bool urgent;   /* it sent urgent data: the byte is ignored, but reads stop short of it */
 };
 
 /* Reads at most `max` bytes into what is left of the scratch. IO_OK: *got is lent. A short read
- * runs the stream dry without another system call, unless the peer's end was announced. */
+ * runs the stream dry without another system call, unless the peer's end or urgent data were
+ * announced. */
 enum io_result stream_read(struct loop *l, struct stream *s, size_t max, struct span *got);
 static inline enum io_result stream_write(struct stream *s, const struct iovec *iov, int n,
                                           size_t *took) {
@@ -41,4 +43,6 @@ static inline void stream_event(struct stream *s, uint32_t events) {
         s->readable = true;
     if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         s->hung_up = true;
+    if (events & EPOLLPRI)
+        s->urgent = true;
 }

@@ -65,7 +65,7 @@ enum io_result stream_read(struct loop *l, struct stream *s, size_t max, struct 
         s->readable = r == IO_END || r == IO_RESET;
         return r;
     }
-    if (n < max && !s->hung_up)
+    if (n < max && !s->hung_up && !s->urgent)
         s->readable = false;
     l->scratch_used += n;
     *got = span_of((const char *)p, n);

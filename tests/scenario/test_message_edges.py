@@ -2,6 +2,7 @@
 """Where one message ends and the next begins, seen by a client: pipelines, upgrades, bodies that were not
 expected, connections that must close. Rows A28 to A38 of the threats."""
 import os
+import socket
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
@@ -188,6 +189,28 @@ def A38_a_body_where_few_expect_one(row):
         equal(c.read_response(method).status, 200)
         equal(c.read_response().body, b'GET /next ', 'the next request is found where it begins')
     equal(service_saw(path)[0].body, b'hello', 'the body is not forgotten')
+
+
+@test
+def B06_options_of_the_gateway_itself():
+    with gw.client() as c:
+        c.send(b'OPTIONS * HTTP/1.1\r\nHost: gw.test\r\n\r\n' + get('/b06'))
+        got = c.read_response()
+        equal((got.status, got.body, got.header('content-length')), (204, b'', None))
+        contains(got.header('allow'), 'POST')
+        equal(c.read_response().body, b'GET /b06 ')
+    equal(service_saw('*'), [])
+
+
+@test
+def K24_urgent_data_is_ignored():
+    """A read stops short of the urgent byte; what stands behind it is read all the same."""
+    with gw.client() as c:
+        c.send(b'POST /k24 HTTP/1.1\r\nHost: gw.test\r\nContent-Length: 6\r\n\r\nabc')
+        c.sock.send(b'!', socket.MSG_OOB)
+        c.send(b'def' + get('/k24-next'))
+        equal(c.read_response().body, b'POST /k24 abcdef')
+        equal(c.read_response().body, b'GET /k24-next ')
 
 
 @test

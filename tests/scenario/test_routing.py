@@ -5,6 +5,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
+import gateway as lib
 from gateway import Client, Gateway, Upstream
 from tap import contains, equal, run, test
 
@@ -126,6 +127,35 @@ def a_client_says_nothing_about_itself():
         equal(r.all('via'), ['1.1 sluice'])
         equal((r.all('x-real-ip'), r.all('x-forwarded-prefix')), ([], []))
         assert r.header('x-request-id') not in ('mine', None)
+
+
+def told(headers):
+    """In one order, without the request's id."""
+    return sorted((n.lower(), v) for n, v in headers if n.lower() != 'x-request-id')
+
+
+EXPLAINED = [
+    ('', '/api/orders/a%20b?x=%41', ()),
+    ('', '/file?name=a/b', ('X-Forwarded-For: 6.6.6.6', 'X-Real-IP: 6.6.6.6', 'TE: trailers', 'Cookie: a=b')),
+    ('', '/all/./x/../y', ('Connection: x-drop', 'X-Drop: 1', 'X-Keep: 1', 'X-HTTP-Method-Override: PUT')),
+    ('trusted_proxies: [127.0.0.0/8]', '/all/x', ('X-Forwarded-For: 6.6.6.6, 9.9.9.9', 'X-Forwarded-Proto: https',
+                                                  'Via: 1.0 front', 'X-Real-IP: 9.9.9.9')),
+]
+
+
+@test(EXPLAINED)
+def the_service_gets_what_explain_says(row):
+    more, path, headers = row
+    with Upstream() as up, gateway(up, more) as gw:
+        options = [word for h in headers for word in ('-H', h)]
+        done = lib.run('explain', 'GET', 'http://a.test:8080' + path, *options, '--format', 'json',
+                       '-c', gw.config_path)
+        equal(done.returncode, 0, done.stderr.decode())
+        said = json.loads(done.stdout)['upstream']
+        equal(ask(gw, path, *headers).status, 200)
+        got = up.requests[0]
+        equal((said['method'], said['target']), (got.method, got.target))
+        equal(told(said['headers']), told((n.decode(), v.decode()) for n, v in got.headers))
 
 
 @test

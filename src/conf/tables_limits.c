@@ -48,7 +48,7 @@ static const struct schema_type small = {.kind = SCHEMA_INT, .min = 1, .max = 10
 
 /* What holds for a connection, before a route is known: a listener can have its own. */
 #define CONNECTION_ROWS                                                                            \
-    {ROW("request_line_max", head_size, "The request line; longer is 414."),                       \
+    {ROW("request_line_max", head_size, "Method and target together; longer is 414."),             \
      L(h1_request.line_max), .shipped = "8KiB"},                                                   \
         {ROW("header_total_max", head_size, "The whole request header section; larger is 431."),   \
          L(h1_request.total_max), .shipped = "32KiB"},                                             \

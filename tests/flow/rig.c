@@ -40,7 +40,7 @@ static void set_limits(struct limits_conf *l) { /* LIMITS.md */
         .send_stall_timeout_ms = 30000,
         .body_min_rate = 240,
         .keepalive_requests = 10000,
-        .max_connection_age_ms = 3600000,
+        .max_connection_age_ms = 200000,
         .interim_responses_max = 16,
         .max_forwards_depth = 5,
     };

@@ -199,6 +199,10 @@ static enum fault follow(struct explained *e, struct span text) {
         f = forward_prepare(e->x);
     if (!f)
         f = find_route(e);
+    if (f == FAULT_NO_ROUTE && span_eq(e->x->req.path, SPAN("*"))) {
+        e->status = 204; /* OPTIONS *: about the gateway itself */
+        return FAULT_NONE;
+    }
     if (!f)
         f = run_filters(e);
     return f ? f : answer(e);

@@ -185,6 +185,13 @@ def explain_names_the_listener_that_a_route_wants():
 
 
 @test
+def explains_options_of_the_gateway_itself():
+    with files(x=EXPLAINED) as folder:
+        e = explain(folder, 'OPTIONS', '*')
+        equal((e['route'], e['answer']['status']), (None, 204), e)
+
+
+@test
 def explains_the_upstream_request():
     with files(x=EXPLAINED) as folder:
         e = explain(folder, 'GET', 'http://shop.example/api/items/a%2Fb?q=1'.replace('%2F', '%20'),

@@ -53,7 +53,7 @@ static struct { uint64_t requests, failed, closed, bytes, buckets[BUCKETS], max;
 
 static int ep;
 static uint64_t begin_at, end_at, issued;
-static struct conn *idle_list;
+static struct conn *idle_list, *idle_last;
 static unsigned long busy, opened;
 static char scratch[SCRATCH];
 
@@ -102,14 +102,19 @@ static void connect_again(struct conn *c);
 
 static void park(struct conn *c) {
     c->state = IDLE;
-    c->next = idle_list;
-    idle_list = c;
+    /* At the end: a pace that a few connections could keep uses all of them in turn. */
+    struct conn **at = idle_list ? &idle_last->next : &idle_list;
+    c->next = NULL;
+    *at = idle_last = c;
 }
 
 static void unpark(struct conn *c) {
-    for (struct conn **at = &idle_list; *at; at = &(*at)->next) {
+    struct conn *before = NULL;
+    for (struct conn **at = &idle_list; *at; before = *at, at = &(*at)->next) {
         if (*at == c) {
             *at = c->next;
+            if (idle_last == c)
+                idle_last = before;
             return;
         }
     }

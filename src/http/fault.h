@@ -14,7 +14,7 @@
     /* request line, target, host */                                                               \
     F(BAD_REQUEST_LINE, 400, "bad_request_line", CLIENT, 1, "the request line is malformed")       \
     F(BAD_VERSION, 505, "bad_version", CLIENT, 1, "only HTTP/1.0 and HTTP/1.1 are spoken here")    \
-    F(BAD_METHOD, 400, "bad_method", CLIENT, 1, "the method is not a token, or too long")   \
+    F(BAD_METHOD, 400, "bad_method", CLIENT, 1, "the method is not a token, or too long")          \
     F(METHOD_REFUSED, 405, "method_refused", CLIENT, 1, "this method is not offered here")         \
     F(TARGET_TOO_LONG, 414, "target_too_long", CLIENT, 1, "the request target is too long")        \
     F(BAD_TARGET, 400, "bad_target", CLIENT, 1, "the request target has no legal form")            \

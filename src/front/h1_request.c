@@ -95,6 +95,8 @@ static bool feed(struct h1_conn *c, struct span in, size_t *used) {
         return true;
     case H1_READ_END:
         w->request_done = true;
+        /* They were judged; no service has asked for them (RFC 9110 6.5.1), so they end here. */
+        x->up_half.source.trailers = NULL;
         return true;
     case H1_READ_FAULT:
         break;

@@ -56,8 +56,9 @@ static void chunked_both_ways(struct play *p) {
     play_send(p, c, "POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
     play_fill_chunked(p, c, 3000, 700, "X-Sum: 12\r\n");
     int s = play_accept(p, 0);
-    play_head(p, s, "POST /up\nTransfer-Encoding: chunked\n!Content-Length");
-    play_chunked(p, s, 3000, "x-sum: 12\r\n");
+    /* It has come whole, so it goes on with its length; a client's trailers end at the gateway. */
+    play_head(p, s, "POST /up\nContent-Length: 3000\n!Transfer-Encoding\n!X-Sum");
+    play_filled(p, s, 3000);
     play_send(p, s, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
     play_fill_chunked(p, s, 4000, 999, "Server-Timing: a\r\n");
     play_head(p, c, "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n!Content-Length");

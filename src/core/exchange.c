@@ -13,6 +13,18 @@ static void deadline_passed(struct timer *t);
 static const struct back_ops error_back = {"error", problem_answer, NULL, NULL};
 static const struct back_ops options_back = {"options", problem_server_options, NULL, NULL};
 
+/* One more in this counter, and `change` in what is live: readers see both or neither
+ * (observe/metrics). */
+static void enter(struct thread *t, _Atomic uint64_t *counter, uint32_t change) {
+    uint32_t v = atomic_load_explicit(&t->books, memory_order_relaxed);
+    uint64_t n = atomic_load_explicit(counter, memory_order_relaxed);
+    uint32_t live = atomic_load_explicit(&t->exchange_count, memory_order_relaxed);
+    atomic_store_explicit(&t->books, v + 1, memory_order_release);
+    atomic_store_explicit(counter, n + 1, memory_order_release);
+    atomic_store_explicit(&t->exchange_count, live + change, memory_order_release);
+    atomic_store_explicit(&t->books, v + 2, memory_order_release);
+}
+
 struct exchange *exchange_create(struct thread *t, const struct front_ops *front,
                                  void *front_data) {
     struct exchange *x =
@@ -35,8 +47,7 @@ struct exchange *exchange_create(struct thread *t, const struct front_ops *front
     half_init(&x->up_half, x);
     half_init(&x->down_half, x);
     list_append(&t->exchanges, &x->node);
-    count_add(t->exchange_count, 1u);
-    count_up(t, exchanges_accepted);
+    enter(t, &t->counters.exchanges_accepted, 1u);
     return x;
 }
 
@@ -82,18 +93,17 @@ static void end(struct exchange *x, enum x_end how) {
     steps_done(x);
     switch (how) {
     case X_END_COMPLETED:
-        count_up(t, exchanges_completed);
+        enter(t, &t->counters.exchanges_completed, UINT32_MAX);
         break;
     case X_END_REJECTED:
-        count_up(t, exchanges_rejected);
+        enter(t, &t->counters.exchanges_rejected, UINT32_MAX);
         break;
     case X_END_ABORTED:
     case X_END_NONE:
-        count_up(t, exchanges_aborted);
+        enter(t, &t->counters.exchanges_aborted, UINT32_MAX);
         break;
     }
     list_remove(&x->node);
-    count_add(t->exchange_count, UINT32_MAX); /* one less, beside the count of its end */
     tell_sinks(x);
     x->free.run = exchange_free;
     loop_after_drain(&t->loop, &x->free);

@@ -67,7 +67,9 @@ struct thread {
     bool control;
     struct snapshot_ref *snap; /* the current one; older ones behind it while exchanges hold them */
     struct list exchanges;     /* all live ones */
-    _Atomic uint32_t exchange_count; /* of them; one writer (count_add), the metrics read it */
+    _Atomic uint32_t exchange_count; /* of them; one writer, the metrics read it */
+    _Atomic uint32_t books; /* odd while an exchange is entered or struck off: count and counter
+                               change together */
     struct counters counters;
     void *local[LOCAL_COUNT];
     struct slab connections; /* client connections: many, small, long-lived */

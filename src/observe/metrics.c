@@ -215,15 +215,17 @@ static struct flow flow_of(const struct thread *t) {
                          atomic_load(&t->exchange_count)};
 }
 
-/* The five belong together: they are read until they hold still for a moment. */
+/* The five belong together: read again while the thread was writing them. */
 static struct flow steady_flow(const struct thread *t) {
-    struct flow a = flow_of(t), b;
-    for (unsigned i = 0; i < 1000; i++, a = b) {
-        b = flow_of(t);
-        if (memcmp(&a, &b, sizeof a) == 0)
-            break;
-    }
-    return a;
+    struct flow f;
+    uint32_t before, after;
+    unsigned tries = 0;
+    do {
+        before = atomic_load(&t->books);
+        f = flow_of(t);
+        after = atomic_load(&t->books);
+    } while ((before != after || before & 1) && ++tries < 100000);
+    return f;
 }
 
 static void add_thread(const struct thread *t, struct metrics_totals *out) {

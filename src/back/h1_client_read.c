@@ -185,7 +185,10 @@ static bool read_pipe(struct h1_client *c) {
     struct pipe *p = pipe_take(&client_thread(c)->loop);
     if (!p)
         return false;
-    size_t got, want = left < b->limit ? (size_t)left : b->limit;
+    /* Also for a reader that falls behind: small pieces would cost more than what they save, and
+     * these bytes lie where the socket's own buffer is, a few at a time in it. */
+    size_t most = b->limit > PIPE_PIECE ? b->limit : PIPE_PIECE;
+    size_t got, want = left < most ? (size_t)left : most;
     enum io_result r = c->stream.ops->read_pipe(&c->stream, p, want, &got);
     struct slice *s = r == IO_OK ? slice_pipe(&client_thread(c)->loop.pond, p, got) : NULL;
     if (!s)

@@ -14,6 +14,7 @@ enum {
     PIPES_MAX = 128,          /* of a thread: two descriptors each */
     PIPE_BYTES = 1024 * 1024, /* asked for; a process without the right to it gets less */
     PIPE_WORTH = 64 * 1024,   /* less than this is copied */
+    PIPE_PIECE = 256 * 1024,  /* at least this is asked for, however slow the reader */
 };
 
 struct pipe *pipe_take(struct loop *l); /* empty; NULL: none to be had */

@@ -65,8 +65,10 @@ void half_pump(struct half *h) {
     struct body *in = &h->source;
     uint32_t life = h->resets;
     for (struct stage *g = h->first; g && life == h->resets; in = &g->out, g = g->next)
-        if (!g->out.ended && (in->size || in->ended))
+        if (!g->out.ended && (in->size || in->ended || g->again)) {
+            g->again = false;
             g->move(g->step, in, &g->out); /* may fail the exchange: then the stages are gone */
+        }
 }
 
 void body_push(struct body *b, struct slice *s) {

@@ -40,6 +40,7 @@ struct stage {
      * hold an op of its step and call exchange_wake later. */
     void (*move)(struct step *, struct body *in, struct body *out);
     struct step *step;
+    bool again; /* move is called once though nothing new has come (a drain, a timer) */
     struct body out;
 };
 

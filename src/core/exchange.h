@@ -18,6 +18,7 @@
 #include "core/snapshot.h"
 #include "io/loop.h"
 #include "io/address.h"
+#include "tls/info.h"
 
 struct thread;
 
@@ -49,8 +50,9 @@ struct facts {             /* found by the front and the core before any filter 
     struct span hops, host_told; /* of trusted proxies: X-Forwarded-For as far as proven, -Host */
     char request_id[64];
     unsigned char request_id_len;
-    unsigned char http_minor; /* 10 or 11, 20 */
-    const char *protocol;     /* "HTTP/1.1": for the log */
+    unsigned char http_minor;   /* 10 or 11, 20 */
+    const char *protocol;       /* "HTTP/1.1": for the log */
+    const struct tls_info *tls; /* of the client's connection; NULL: clear text */
 };
 
 struct times { /* ns on the loop's clock; 0: did not happen */
@@ -63,9 +65,13 @@ struct exchange {
     bool waiting, calling;    /* a step holds the chain; a filter is being called */
     bool collecting;         /* WAIT_BODY: the body is gathered for the step that holds the chain */
     bool head_told, refused; /* the final head went to the front; the door refused the request */
-    unsigned char depth;     /* filters [0, depth) have seen the request */
-    unsigned char up;        /* response filters from up-1 down to 0 still run */
-    enum fault fault;        /* why the answer is the gateway's own, or broke off */
+    bool tunnel;  /* set by the back before it responds: the service has accepted the tunnel that
+                   * req.protocol asks for. A 2xx without it is an ordinary answer */
+    bool streams; /* tunnel, event stream, gRPC: from the head on idle_timeout and max_duration hold
+                   * in place of the deadline, and max_body does not (set by the core) */
+    unsigned char depth;      /* filters [0, depth) have seen the request */
+    unsigned char up;         /* response filters from up-1 down to 0 still run */
+    enum fault fault;         /* why the answer is the gateway's own, or broke off */
     const char *fault_detail; /* for the operator's log only; static or in the arena */
     struct thread *thread;
     struct snapshot_ref *snap;
@@ -144,5 +150,14 @@ static inline void exchange_wake(struct exchange *x) {
     if (x->state != X_NEW && x->state != X_DONE)
         loop_post(me, &x->task);
 }
+/* The thread is draining: a long stream may say goodbye. Steps that registered for it are told
+ * (drain_watch), then the exchange goes on. */
+struct drain_op {
+    struct list node;
+    void (*drain)(struct drain_op *);
+};
+void drain_watch(struct thread *t, struct drain_op *d); /* list_remove(&d->node) ends it */
+void drain_tell(struct thread *t);                      /* by the listeners, once */
+
 /* Milliseconds until the exchange's deadline, at most `max_ms`; 0: it has passed. */
 uint64_t exchange_time_left_ms(const struct exchange *x, uint64_t max_ms);

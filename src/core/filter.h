@@ -38,6 +38,8 @@ struct filter_ops {
     void (*done)(struct step *); /* once, however the exchange ended; starts nothing */
     /* The _body slot is called also when the body is longer than the limit (else 413, 502). */
     bool long_request, long_response;
+    /* Its stages may stand in a tunnel (WebSocket); those of others are not added there. */
+    bool tunnels;
 };
 
 struct filter { /* one configured policy on one route, in the snapshot */

@@ -15,6 +15,8 @@
 #include "http/names.h"
 #include "http/h1.h"
 #include "io/address.h"
+#include "tls/client.h"
+#include "tls/server.h"
 #include <stdatomic.h>
 
 enum { CAPTURES_MAX = 16 };
@@ -36,6 +38,13 @@ struct limits_conf { /* LIMITS.md; every field in the schema table */
     uint64_t max_connection_age_ms;
     uint32_t max_connections, per_ip_connections; /* max_connections 0: from the descriptor limit */
     uint32_t interim_responses_max, max_forwards_depth;
+    /* HTTP/2, of clients and of services alike (LIMITS.md) */
+    uint32_t h2_max_concurrent_streams, h2_initial_window, h2_connection_window;
+    uint32_t h2_max_total_streams;          /* of a connection; then GOAWAY */
+    uint32_t h2_reset_burst, h2_reset_rate; /* resets by the peer or because of it; per second */
+    uint32_t h2_glitch_burst, h2_glitch_rate;
+    uint32_t h2_header_table;
+    uint64_t tls_handshake_timeout_ms;
 };
 
 struct listener_conf {
@@ -46,6 +55,14 @@ struct listener_conf {
     bool redirect_https; /* answers with redirects only */
     struct plan plan;    /* every request runs through it instead of a route; back NULL: routed */
     uint32_t index;
+    struct tls_server *tls; /* NULL: clear text */
+    bool no_h2;             /* http2: false */
+    struct proxy_in_conf {  /* proxy_protocol: who may send a PROXY header */
+        bool on;
+        bool required; /* from a trusted source: a connection without one is closed */
+        const struct cidr *trusted;
+        uint32_t trusted_count; /* 0: trusted_proxies of the snapshot */
+    } proxy;
     uint64_t routes_bit; /* bit `index` (at most 64 listeners), for route conditions */
     struct where where;
 };
@@ -60,6 +77,11 @@ struct endpoint_conf {
 };
 
 enum balance { BALANCE_ROUND_ROBIN, BALANCE_LEAST_REQUESTS };
+enum protocol {
+    PROTOCOL_HTTP1,
+    PROTOCOL_H2 /* prior knowledge; over TLS by ALPN alone */,
+    PROTOCOL_AUTO /* by ALPN; clear text: HTTP/1.1 */
+};
 enum host_mode { HOST_KEEP, HOST_SERVICE, HOST_NAME };
 
 struct service_conf {
@@ -75,7 +97,11 @@ struct service_conf {
     uint64_t keepalive_idle_ms;
     uint32_t keepalive_requests;
     uint32_t max_connections; /* per endpoint, over all threads */
-    uint32_t max_pending;     /* waiting for a connection, per thread */
+    enum protocol protocol;
+    struct tls_client *tls;       /* NULL: clear text */
+    unsigned char proxy_protocol; /* 1, 2: the header that each connection begins with; 0: none */
+    uint32_t h2_streams;          /* on one connection; 0: as the service says, at most 1,000 */
+    uint32_t max_pending;         /* waiting for a connection, per thread */
     uint64_t queue_timeout_ms;
     void *lasting; /* service/endpoint.h: endpoints, counters; set before publishing */
     void *stats;   /* statistics by name (observe/metrics); set before publishing */
@@ -105,6 +131,7 @@ struct route {
     /* What every request needs lies together: with many routes each line is a cache miss. */
     struct plan plan;
     uint64_t max_body, request_timeout_ms;
+    uint64_t idle_timeout_ms, max_duration_ms; /* of streams; 0: none */
     uint32_t capture_count;
     uint32_t row;                    /* of its statistics (observe/metrics) */
     const struct span *capture_name; /* by place in exchange->capture */

@@ -4,6 +4,7 @@
 bool thread_init(struct thread *t, unsigned index) {
     *t = (struct thread){.index = index};
     list_init(&t->exchanges);
+    list_init(&t->drains);
     uint64_t seed;
     env.random(&seed, sizeof seed);
     struct str id = str_on(t->id_prefix, sizeof t->id_prefix);
@@ -73,4 +74,16 @@ int64_t thread_wall_ns(struct thread *t, uint64_t at) {
     if (t->loop.now >= t->date_until)
         second(t);
     return (int64_t)at + t->wall_offset;
+}
+
+/* ---- drains ---- */
+
+void drain_watch(struct thread *t, struct drain_op *d) {
+    if (!list_linked(&d->node))
+        list_append(&t->drains, &d->node);
+}
+
+void drain_tell(struct thread *t) {
+    for (struct list *n; (n = list_shift(&t->drains));)
+        container_of(n, struct drain_op, node)->drain(container_of(n, struct drain_op, node));
 }

@@ -75,6 +75,7 @@ struct thread {
     struct slab connections; /* client connections: many, small, long-lived */
     /* Called at every end, in order; set before the loop runs. */
     void (*sink[SINKS_MAX])(struct thread *, const struct record *);
+    struct list drains;      /* struct drain_op: who wants to know of it */
     bool draining;           /* shutting down: connections close after their answer */
     uint64_t request_seq;    /* part of request ids */
     struct h1_parser parser; /* for heads that come in one piece */

@@ -48,6 +48,9 @@
     F(BAD_CONNECTION_TOKEN, 400, "bad_connection_token", CLIENT, 1,                                \
       "Connection names a header that is never hop-by-hop, or too many")                           \
     F(EXPECT_FAILED, 417, "expect_failed", CLIENT, 1, "the only expectation is 100-continue")      \
+    F(MALFORMED_H2, 400, "malformed_h2", CLIENT, 0, "the HTTP/2 message is malformed")             \
+    F(MISDIRECTED, 421, "misdirected", CLIENT, 0,                                                  \
+      "this connection was made for another host, with other rules")                               \
     F(BAD_UPGRADE, 400, "bad_upgrade", CLIENT, 1, "the WebSocket upgrade is malformed")            \
     /* framing */                                                                                  \
     F(CL_AND_TE, 400, "cl_and_te", CLIENT, 1, "Content-Length and Transfer-Encoding together")     \
@@ -84,6 +87,13 @@
     F(OUT_OF_MEMORY, 503, "out_of_memory", GATEWAY, 1, "the gateway is out of memory")             \
     F(SHUTTING_DOWN, 503, "shutting_down", GATEWAY, 1, "the gateway is shutting down")             \
     F(INTERNAL, 500, "internal", GATEWAY, 1, "the gateway failed")                                 \
+    F(STREAM_IDLE, 504, "stream_idle", GATEWAY, 0, "nothing came for idle_timeout, either way")    \
+    F(MAX_DURATION, 504, "max_duration", GATEWAY, 0, "the stream lasted as long as it may")        \
+    F(BAD_WEBSOCKET_FRAME, 502, "bad_websocket_frame", GATEWAY, 0,                                 \
+      "a WebSocket frame is malformed or over a limit")                                            \
+    F(GRPC_MESSAGE_TOO_LARGE, 413, "grpc_message_too_large", CLIENT, 0,                            \
+      "a gRPC message is larger than is accepted")                                                 \
+    F(BAD_GRPC_FRAME, 400, "bad_grpc_frame", CLIENT, 0, "a gRPC message frame is malformed")       \
     F(REQUEST_TIMEOUT, 504, "request_timeout", GATEWAY, 0,                                         \
       "the whole exchange took longer than request_timeout")                                       \
     /* services */                                                                                 \
@@ -94,6 +104,15 @@
     F(LOCAL_RESOURCE, 503, "local_resource", GATEWAY, 0, "no socket or port is left")              \
     F(CONNECT_FAILED, 502, "connect_failed", UPSTREAM, 0, "the service refused the connection")    \
     F(CONNECT_TIMEOUT, 504, "connect_timeout", UPSTREAM, 0, "the service did not accept in time")  \
+    F(UPSTREAM_TLS, 502, "upstream_tls", UPSTREAM, 0, "the TLS handshake with the service failed") \
+    F(UPSTREAM_TLS_VERIFY, 502, "upstream_tls_verify", UPSTREAM, 0,                                \
+      "the service's certificate was not accepted")                                                \
+    F(UPSTREAM_PROTOCOL, 502, "upstream_protocol", UPSTREAM, 0,                                    \
+      "the service broke the rules of HTTP/2")                                                     \
+    F(UPSTREAM_REFUSED_STREAM, 503, "upstream_refused_stream", UPSTREAM, 0,                        \
+      "the service took no more requests on its connection")                                       \
+    F(UPGRADE_NOT_ACCEPTED, 502, "upgrade_not_accepted", UPSTREAM, 0,                              \
+      "the service agreed to something else than the WebSocket that was asked for")                \
     F(UPSTREAM_RESET, 502, "upstream_reset", UPSTREAM, 0, "the service broke the connection")      \
     F(UPSTREAM_CLOSED, 502, "upstream_closed", UPSTREAM, 0,                                        \
       "the service closed the connection before it answered")                                      \

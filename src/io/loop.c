@@ -82,6 +82,17 @@ void loop_unwatch(struct loop *l, struct watch *w) {
     env.close(w->fd);
 }
 
+bool loop_rewatch(struct loop *l, struct watch *from, struct watch *to) {
+    struct epoll_event ev = {.events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+                             .data.ptr = to};
+    if (env.epoll_ctl(l->ep, EPOLL_CTL_MOD, from->fd, &ev) < 0)
+        return false;
+    to->fd = from->fd;
+    to->closed = false;
+    from->closed = true;
+    return true;
+}
+
 void loop_send(struct loop *to, struct message *m) {
     m->next = atomic_load(&to->inbox);
     while (!atomic_compare_exchange_weak(&to->inbox, &m->next, m))

@@ -85,6 +85,10 @@ must_use bool loop_watch(struct loop *l, struct watch *w, int fd);
 /* Forgets and closes the descriptor now; the watch's memory may go at the end of the turn. */
 void loop_unwatch(struct loop *l, struct watch *w);
 
+/* The descriptor of `from` belongs to `to` (its `ready` is set), which epoll names from now on;
+ * what is in the batch for `from` is dropped. False: no memory for it; nothing has changed. */
+must_use bool loop_rewatch(struct loop *l, struct watch *from, struct watch *to);
+
 static inline void loop_post(struct loop *l, struct task *t) {
     if (!t->node.next)
         list_append(&l->tasks, &t->node);

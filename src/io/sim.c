@@ -104,7 +104,7 @@ static int sim_epoll_ctl(int ep, int op, int fd, struct epoll_event *ev) {
         f->ep = NULL;
         return 0;
     }
-    must(op == EPOLL_CTL_ADD && (ev->events & EPOLLET) && !f->ep);
+    must((op == EPOLL_CTL_ADD) == !f->ep && (ev->events & EPOLLET));
     f->ep = e;
     f->interest = *ev;
     f->woken = true;

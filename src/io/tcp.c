@@ -52,7 +52,30 @@ static void tcp_shut(struct stream *s) {
     env.shutdown(s->watch.fd, SHUT_WR);
 }
 
-const struct stream_ops tcp_stream = {tcp_read, tcp_write, tcp_shut, tcp_read_pipe, tcp_write_pipe};
+const struct stream_ops tcp_stream = {.read = tcp_read,
+                                      .write = tcp_write,
+                                      .shut = tcp_shut,
+                                      .read_pipe = tcp_read_pipe,
+                                      .write_pipe = tcp_write_pipe};
+
+void stream_close(struct loop *l, struct stream *s) {
+    if (s->ops && s->ops->drop)
+        s->ops->drop(s);
+    s->layer = NULL;
+    loop_unwatch(l, &s->watch);
+}
+
+bool stream_move(struct loop *l, struct stream *from, struct stream *to) {
+    if (!loop_rewatch(l, &from->watch, &to->watch))
+        return false;
+    to->ops = from->ops;
+    to->layer = from->layer;
+    to->hung_up = from->hung_up;
+    to->urgent = from->urgent;
+    to->readable = true;
+    from->layer = NULL;
+    return true;
+}
 
 enum io_result stream_read(struct loop *l, struct stream *s, size_t max, struct span *got) {
     size_t left = SCRATCH_MAX - l->scratch_used, n = 0;

@@ -80,7 +80,7 @@ static void front_head(struct exchange *x) {
         body_stop(x->down_half.sink);
     else
         body_want(x->down_half.sink);
-    x->down_half.sink->pipes = framing == FRAMING_LENGTH && c->stream.ops->write_pipe;
+    x->down_half.sink->pipes = framing == FRAMING_LENGTH && c->door.stream.ops->write_pipe;
     loop_output(&conn_thread(c)->loop, &c->output);
 }
 
@@ -104,7 +104,7 @@ static void front_room(struct exchange *x) {
     w->body_since += conn_now(c) - w->body_last;
     w->body_last = conn_now(c);
     conn_arm(c, conn_route_limits(c)->body_idle_timeout_ms);
-    if (c->stream.readable)
+    if (c->door.stream.readable)
         h1_read(c);
 }
 
@@ -124,7 +124,7 @@ static void answer_left(struct h1_conn *c) {
     c->work = NULL;
     exchange_finish(x);
     if (!c->keep) {
-        if (done && !c->in && !c->stream.readable)
+        if (done && !c->in && !c->door.stream.readable)
             conn_close(c);
         else
             conn_linger(c);
@@ -132,7 +132,7 @@ static void answer_left(struct h1_conn *c) {
     }
     c->state = H1_IDLE;
     conn_arm(c, conn_limits(c)->keepalive_timeout_ms);
-    if (c->in || c->stream.readable)
+    if (c->in || c->door.stream.readable)
         loop_unfinished(&conn_thread(c)->loop, &c->reader);
 }
 
@@ -149,7 +149,7 @@ static bool overdue(struct h1_conn *c) {
  * free, which of megabytes takes a slow client longer than the stall timeout. */
 static uint64_t taken(struct h1_conn *c) {
     uint64_t acked;
-    return tcp_acked(&c->stream, &acked) ? acked : c->x->bytes_out;
+    return tcp_acked(&c->door.stream, &acked) ? acked : c->x->bytes_out;
 }
 
 bool h1_stalled(struct h1_conn *c) {
@@ -193,9 +193,9 @@ static enum io_result send_some(struct h1_conn *c, size_t *all, size_t *took) {
     for (int i = 0; i < n; i++)
         *all += iov[i].iov_len;
     if (n)
-        return stream_write(&c->stream, iov, n, took);
+        return stream_write(&c->door.stream, iov, n, took);
     struct pipe *p = h1_writer_pipe(w, all, &more);
-    return p ? c->stream.ops->write_pipe(&c->stream, p, *all, more, took) : IO_OK;
+    return p ? c->door.stream.ops->write_pipe(&c->door.stream, p, *all, more, took) : IO_OK;
 }
 
 void h1_flush(struct output *o) {

@@ -6,9 +6,7 @@
  */
 #pragma once
 #include "core/h1_wire.h"
-#include "core/thread.h"
-#include "front/listener.h"
-#include "io/tcp.h"
+#include "front/door.h"
 
 enum h1_state { H1_IDLE, H1_BUSY, H1_LINGER, H1_CLOSED };
 
@@ -36,36 +34,25 @@ struct h1_work {
     uint64_t whole_since; /* blocked, and all of the answer is here */
 };
 
-enum { PEER_TEXT_MAX = 39 /* of an IPv6 address */ };
-
 struct h1_conn {
-    struct stream stream;
-    struct list node;
-    struct listener *listener;
+    struct door door;
     struct exchange *x;
     struct h1_work *work;
     struct h1_in *in;
     struct output output;
-    union { /* a closed connection reads no more */
-        struct reader reader;
-        struct deferred free;
-    };
+    struct reader reader;
     struct timer timer;
-    uint64_t opened, since; /* ns; since: the first byte of a head that is not whole */
-    union {
-        struct sockaddr sa;
-        struct sockaddr_in in;
-        struct sockaddr_in6 in6;
-    } peer;
-    uint32_t requests, lingered;
-    char peer_text[PEER_TEXT_MAX];
-    unsigned char peer_text_len;
-    unsigned char state; /* enum h1_state */
-    bool counted, keep;
+    uint32_t requests;
+    uint32_t lingered : 24; /* bytes */
+    uint32_t state : 7;     /* enum h1_state */
+    bool keep : 1;
 };
 
+static inline struct h1_conn *conn_of(struct door *d) {
+    return container_of(d, struct h1_conn, door);
+}
 static inline struct thread *conn_thread(const struct h1_conn *c) {
-    return c->listener->thread;
+    return door_thread(&c->door);
 }
 static inline uint64_t conn_now(const struct h1_conn *c) {
     return conn_thread(c)->loop.now;
@@ -73,11 +60,8 @@ static inline uint64_t conn_now(const struct h1_conn *c) {
 static inline uint64_t conn_passed_ms(const struct h1_conn *c, uint64_t since) {
     return (conn_now(c) - since) / 1000000;
 }
-/* Of the listener: what holds before a route is known. */
 static inline const struct limits_conf *conn_limits(const struct h1_conn *c) {
-    const struct snapshot *s = conn_thread(c)->snap->snapshot;
-    const struct listener_conf *l = listener_conf(c->listener, s);
-    return l && l->limits ? l->limits : &s->limits;
+    return door_limits(&c->door);
 }
 /* Of the exchange's route, where that has its own: bodies and answers. */
 static inline const struct limits_conf *conn_route_limits(const struct h1_conn *c) {
@@ -89,10 +73,8 @@ static inline void conn_arm(struct h1_conn *c, uint64_t ms) {
     if (ms)
         timer_start(&conn_thread(c)->loop.timers, &c->timer, conn_now(c) / 1000000, ms);
 }
-/* Into an address that is zero. */
-void conn_peer(const struct h1_conn *c, struct address *out);
-
 /* Ends. */
+void conn_leave(struct h1_conn *c); /* nothing of its own will be called any more */
 void conn_close(struct h1_conn *c);
 void conn_reset(struct h1_conn *c); /* the client must not take what it has for whole */
 void conn_abort(struct h1_conn *c, enum fault why);
@@ -101,6 +83,7 @@ void conn_linger(struct h1_conn *c); /* answered; what still comes is thrown awa
 void conn_linger_read(struct h1_conn *c);
 
 /* h1_request.c */
+must_use bool h1_keep(struct h1_conn *c, struct span early); /* read before, not looked at */
 void h1_read(struct h1_conn *c); /* whatever its state wants from the socket */
 /* A request that cannot become one: answered with `why` (FAULT_NONE: what the parser found). */
 void h1_refuse(struct h1_conn *c, const struct h1_parser *p, const char *bytes, enum fault why);

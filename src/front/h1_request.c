@@ -25,15 +25,8 @@ static bool keep_bytes(struct h1_conn *c, const char *p, size_t n, const struct 
     return true;
 }
 
-static void fill_facts(struct h1_conn *c, struct exchange *x, const struct h1_parser *p) {
-    conn_peer(c, &x->facts.peer);
-    address_copy(&x->facts.client, &x->facts.peer);
-    x->facts.peer_text = span_of(c->peer_text, c->peer_text_len);
-    x->facts.listener = listener_conf(c->listener, x->snap->snapshot);
-    bool old = p->target_len && p->minor == 0;
-    x->facts.http_minor = old ? 10 : 11;
-    x->facts.protocol = old ? "HTTP/1.0" : "HTTP/1.1";
-    x->plan = c->listener->plan;
+bool h1_keep(struct h1_conn *c, struct span early) {
+    return keep_bytes(c, early.p, early.n, NULL);
 }
 
 static bool begin(struct h1_conn *c, const struct h1_parser *p) {
@@ -47,7 +40,8 @@ static bool begin(struct h1_conn *c, const struct h1_parser *p) {
     c->requests++;
     c->keep = false;
     c->work = arena_zero(&x->arena, sizeof *c->work);
-    fill_facts(c, x, p);
+    bool old = p->target_len && p->minor == 0;
+    door_facts(&c->door, x, old ? "HTTP/1.0" : "HTTP/1.1", old ? 10 : 11);
     return true;
 }
 
@@ -71,7 +65,8 @@ void h1_refuse(struct h1_conn *c, const struct h1_parser *p, const char *bytes, 
 /* A tenth more or less for each connection, so that those that came together do not end together.
  */
 static uint64_t age_max(const struct h1_conn *c, uint64_t ms) {
-    uint64_t mixed = (c->opened + (uint64_t)(unsigned)c->stream.watch.fd) * 0x9e3779b97f4a7c15ull;
+    uint64_t mixed =
+        (c->door.opened + (uint64_t)(unsigned)c->door.stream.watch.fd) * 0x9e3779b97f4a7c15ull;
     return ms * (900 * 1024 + 200 * (mixed >> 54)) / 1024 * 1000; /* ns */
 }
 
@@ -80,7 +75,7 @@ static bool may_keep(const struct h1_conn *c) {
     return c->work->m.keep_alive && !conn_thread(c)->draining &&
            (!l->keepalive_requests || c->requests < l->keepalive_requests) &&
            (!l->max_connection_age_ms ||
-            conn_now(c) - c->opened < age_max(c, l->max_connection_age_ms));
+            conn_now(c) - c->door.opened < age_max(c, l->max_connection_age_ms));
 }
 
 /* Body bytes to the exchange; returns false when the message is malformed (it has been dealt with).
@@ -128,7 +123,7 @@ static void start_or_hold(struct h1_conn *c) {
     }
     w->held = true;
     conn_arm(c, HOLD_MS);
-    if (c->stream.readable)
+    if (c->door.stream.readable)
         loop_unfinished(&conn_thread(c)->loop, &c->reader);
 }
 
@@ -180,7 +175,7 @@ static enum io_result read_more(struct h1_conn *c, struct span *all) {
         *all = span_of((const char *)l->scratch + l->scratch_used - had, had);
         return IO_OK;
     }
-    enum io_result r = stream_read(l, &c->stream, SCRATCH_MIN, &got);
+    enum io_result r = stream_read(l, &c->door.stream, SCRATCH_MIN, &got);
     if (r == IO_OK) {
         count_add(conn_thread(c)->counters.client_bytes_received, got.n);
         *all = span_of(got.p - had, got.n + had);
@@ -204,17 +199,35 @@ static void drop_in(struct h1_conn *c) {
 }
 
 /* A part of a head: the clock for the whole of it runs from its first byte. */
-static void head_incomplete(struct h1_conn *c, struct span all, struct h1_parser *p) {
+static void head_incomplete(struct h1_conn *c, struct span all, const struct h1_parser *p) {
     bool first = !c->in || c->in->fresh;
     if (first) {
         drop_in(c);
-        c->since = conn_now(c);
         conn_arm(c, conn_limits(c)->header_timeout_ms);
     }
     if (!keep_bytes(c, all.p, all.n, p))
         conn_reset(c);
-    else if (c->stream.readable) /* its edge came before, and another may not come */
+    else if (c->door.stream.readable) /* its edge came before, and another may not come */
         loop_unfinished(&conn_thread(c)->loop, &c->reader);
+}
+
+/* HTTP/2's first bytes (RFC 9113 3.4). Up to its first line's end they are what no parser of
+ * HTTP/1.1 would have finished with, so no request is delayed by looking. */
+static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/* Its first bytes are those of HTTP/2: all of them, and the connection changes its door; or some.
+ */
+static bool was_preface(struct h1_conn *c, struct span all, const struct h1_parser *p) {
+    size_t n = all.n < sizeof preface - 1 ? all.n : sizeof preface - 1;
+    if (memcmp(all.p, preface, n) != 0 || !door_speaks_h2(&c->door))
+        return false;
+    if (n < sizeof preface - 1) {
+        head_incomplete(c, all, p);
+        return true;
+    }
+    conn_leave(c);
+    h2_server_take_over(&c->door, all);
+    return true;
 }
 
 static void read_head(struct h1_conn *c) {
@@ -227,6 +240,8 @@ static void read_head(struct h1_conn *c) {
         return;
     }
     struct h1_parser *p = parser_of(c);
+    if (!c->requests && all.p[0] == 'P' && was_preface(c, all, p))
+        return;
     switch (h1_parse(p, all.p, all.n)) {
     case H1_MORE:
         head_incomplete(c, all, p);
@@ -275,7 +290,7 @@ void body_late(struct h1_conn *c) {
 static void read_body(struct h1_conn *c) {
     size_t share = READS_PER_TURN, room;
     struct loop *l = &conn_thread(c)->loop;
-    while (c->x && !c->work->request_done && c->stream.readable && (room = body_may(c)) > 0) {
+    while (c->x && !c->work->request_done && c->door.stream.readable && (room = body_may(c)) > 0) {
         struct span got;
         size_t used, want = room < share ? room : share;
         loop_scratch_reuse(l);
@@ -283,7 +298,7 @@ static void read_body(struct h1_conn *c) {
             loop_unfinished(l, &c->reader);
             return;
         }
-        enum io_result r = stream_read(l, &c->stream, want, &got);
+        enum io_result r = stream_read(l, &c->door.stream, want, &got);
         if (r == IO_AGAIN)
             return;
         if (r == IO_END && c->work->held) { /* perhaps it still listens */

@@ -10,50 +10,35 @@
 
 enum { LINGER_MS = 2000, LINGER_BYTES = 64 * 1024, DRAIN_FRESH_MS = 1000 };
 
-struct h1_conn *h1_server_of(struct list *node) {
-    return container_of(node, struct h1_conn, node);
-}
-
-void conn_peer(const struct h1_conn *c, struct address *out) {
-    sa_family_t family = c->peer.sa.sa_family;
-    out->len = family == AF_INET ? sizeof c->peer.in : family == AF_INET6 ? sizeof c->peer.in6 : 0;
-    memcpy(&out->sa, &c->peer, out->len);
-}
-
 /* ---- ends ---- */
 
-static void conn_free(struct deferred *d) {
-    struct h1_conn *c = container_of(d, struct h1_conn, free);
-    unsigned char ip[16] = {0};
-    struct address peer = {.len = 0};
-    conn_peer(c, &peer);
-    address_ip16(&peer, ip);
-    struct thread *t = conn_thread(c);
-    listener_released(c->listener, ip, c->counted);
-    slab_give(&t->connections, c);
+static void release(struct door *d) {
+    slab_give(&door_thread(d)->connections, conn_of(d));
 }
 
-void conn_close(struct h1_conn *c) {
-    if (c->state == H1_CLOSED)
-        return;
+void conn_leave(struct h1_conn *c) {
     must(!c->x);
     c->state = H1_CLOSED;
-    list_remove(&c->node);
     list_remove(&c->output.node);
     list_remove(&c->reader.node);
     timer_stop(&c->timer);
     mem_free(c->in);
     c->in = NULL;
-    loop_unwatch(&conn_thread(c)->loop, &c->stream.watch);
-    count_up(conn_thread(c), client_connections_closed);
-    c->free.run = conn_free;
-    loop_after_turn(&conn_thread(c)->loop, &c->free);
+}
+
+void conn_close(struct h1_conn *c) {
+    if (c->state == H1_CLOSED)
+        return;
+    conn_leave(c);
+    door_close(&c->door);
 }
 
 /* The answer breaks off: the client must not take it for whole. */
 void conn_reset(struct h1_conn *c) {
-    tcp_reset_on_close(c->stream.watch.fd);
-    conn_close(c);
+    if (c->state == H1_CLOSED)
+        return;
+    conn_leave(c);
+    door_reset(&c->door);
 }
 
 void conn_abort(struct h1_conn *c, enum fault why) {
@@ -67,13 +52,14 @@ void conn_abort(struct h1_conn *c, enum fault why) {
 
 void conn_linger_read(struct h1_conn *c) {
     struct span got;
-    while (c->stream.readable) {
+    while (c->door.stream.readable) {
         loop_scratch_reuse(&conn_thread(c)->loop);
-        enum io_result r = stream_read(&conn_thread(c)->loop, &c->stream, SCRATCH_MIN, &got);
+        enum io_result r = stream_read(&conn_thread(c)->loop, &c->door.stream, SCRATCH_MIN, &got);
         if (r == IO_AGAIN)
             return;
-        c->lingered += r == IO_OK ? (uint32_t)got.n : LINGER_BYTES;
-        if (c->lingered >= LINGER_BYTES) {
+        size_t lingered = c->lingered + (r == IO_OK ? got.n : LINGER_BYTES);
+        c->lingered = lingered & 0xffffff;
+        if (lingered >= LINGER_BYTES) {
             conn_close(c);
             return;
         }
@@ -86,21 +72,21 @@ void conn_linger(struct h1_conn *c) {
     c->state = H1_LINGER;
     mem_free(c->in);
     c->in = NULL;
-    c->stream.ops->shut(&c->stream);
+    c->door.stream.ops->shut(&c->door.stream);
     conn_arm(c, LINGER_MS);
-    if (c->stream.readable)
+    if (c->door.stream.readable)
         loop_unfinished(&conn_thread(c)->loop, &c->reader);
 }
 
 static void again(struct reader *r) {
     struct h1_conn *c = container_of(r, struct h1_conn, reader);
-    if (c->stream.readable || c->in)
+    if (c->door.stream.readable || c->in)
         h1_read(c);
 }
 
 static void ready(struct watch *w, uint32_t events) {
-    struct h1_conn *c = container_of(w, struct h1_conn, stream.watch);
-    stream_event(&c->stream, events);
+    struct h1_conn *c = container_of(w, struct h1_conn, door.stream.watch);
+    stream_event(&c->door.stream, events);
     if ((events & (EPOLLERR | EPOLLHUP)) && c->state == H1_BUSY) {
         conn_abort(c, FAULT_CLIENT_CLOSED);
         return;
@@ -109,7 +95,7 @@ static void ready(struct watch *w, uint32_t events) {
         c->work->blocked = false;
         loop_output(&conn_thread(c)->loop, &c->output);
     }
-    if (c->stream.readable)
+    if (c->door.stream.readable)
         h1_read(c);
 }
 
@@ -141,7 +127,8 @@ static void hold_over(struct h1_conn *c) {
 
 /* What waits in the socket waits for the service: that is not the client's time. */
 static bool body_awaited(const struct h1_conn *c) {
-    return !c->work->request_done && !c->stream.readable && body_room(&c->x->up_half.source) > 0;
+    return !c->work->request_done && !c->door.stream.readable &&
+           body_room(&c->x->up_half.source) > 0;
 }
 
 static uint64_t next_look_ms(const struct h1_conn *c) {
@@ -187,64 +174,73 @@ static void timed_out(struct timer *t) {
 
 /* ---- begin ---- */
 
-struct h1_conn *h1_server_accept(struct listener *l, int fd, const struct address *peer) {
-    struct slab *slab = &l->thread->connections;
+static struct h1_conn *create(struct thread *t) {
+    struct slab *slab = &t->connections;
     if (!slab->pages)
-        slab_init(slab, sizeof(struct h1_conn), &l->thread->loop.arenas.pages);
+        slab_init(slab, sizeof(struct h1_conn), &t->loop.arenas.pages);
     struct h1_conn *c = slab_take(slab);
-    if (!c)
-        return NULL;
-    *c = (struct h1_conn){.listener = l,
-                          .stream = {.ops = &tcp_stream, .watch = {.ready = ready}},
-                          .output.flush = h1_flush,
-                          .reader.again = again,
-                          .timer.fire = timed_out,
-                          .opened = l->thread->loop.now};
-    if (peer->len && peer->sa.sa_family == AF_INET)
-        c->peer.in = peer->in;
-    else if (peer->len && peer->sa.sa_family == AF_INET6)
-        c->peer.in6 = peer->in6;
-    if (c->peer.sa.sa_family) {
-        char text[ADDRESS_TEXT_MAX];
-        struct span t = address_text(peer, text, false);
-        c->peer_text_len = t.n <= sizeof c->peer_text ? (unsigned char)t.n : 0;
-        memcpy(c->peer_text, t.p, c->peer_text_len);
-    }
-    if (!loop_watch(&l->thread->loop, &c->stream.watch, fd)) {
-        slab_give(slab, c);
-        return NULL;
-    }
-    list_append(&l->connections, &c->node);
-    conn_arm(c, conn_limits(c)->first_byte_timeout_ms);
+    if (c)
+        *c = (struct h1_conn){.door = {.ops = &h1_door, .stream.watch.ready = ready},
+                              .output.flush = h1_flush,
+                              .reader.again = again,
+                              .timer.fire = timed_out};
     return c;
 }
 
-void h1_server_counted(struct h1_conn *c, bool counted) {
-    c->counted = counted;
+struct door *h1_server_accept(struct listener *l, int fd, const struct address *peer) {
+    struct h1_conn *c = create(l->thread);
+    if (!c)
+        return NULL;
+    if (!door_open(&c->door, l, fd, peer)) {
+        slab_give(&l->thread->connections, c);
+        return NULL;
+    }
+    conn_arm(c, conn_limits(c)->first_byte_timeout_ms);
+    return &c->door;
+}
+
+void h1_server_take_over(struct door *from, struct span early) {
+    struct thread *t = door_thread(from);
+    struct h1_conn *c = create(t);
+    if (!c || !door_take_over(from, &c->door)) {
+        if (c)
+            slab_give(&t->connections, c);
+        door_reset(from);
+        return;
+    }
+    conn_arm(c, conn_limits(c)->first_byte_timeout_ms);
+    if (early.n && !h1_keep(c, early))
+        conn_reset(c);
+    else
+        h1_read(c);
 }
 
 static bool is_idle(const struct h1_conn *c) {
-    return c->state == H1_IDLE && !c->in && !c->stream.readable;
+    return c->state == H1_IDLE && !c->in && !c->door.stream.readable;
 }
 
-bool h1_server_idle(const struct h1_conn *c, uint64_t *until) {
+static bool idle(const struct door *d, uint64_t *until) {
+    const struct h1_conn *c = (const void *)d; /* its first member */
     *until = c->timer.at;
     return is_idle(c);
 }
 
-void h1_server_drain(struct h1_conn *c) {
-    bool idle = is_idle(c);
-    if (idle && !c->requests)
+static void drain(struct door *d) {
+    struct h1_conn *c = conn_of(d);
+    if (is_idle(c) && !c->requests)
         conn_arm(c, DRAIN_FRESH_MS); /* just accepted: its first request is on its way */
-    else if (idle)
+    else if (is_idle(c))
         conn_close(c);
     else if (c->state == H1_BUSY && !c->work->head_written)
         c->keep = false;
 }
 
-void h1_server_kill(struct h1_conn *c) {
+static void kill_now(struct door *d) {
+    struct h1_conn *c = conn_of(d);
     if (c->x)
         conn_abort(c, FAULT_SHUTTING_DOWN);
     else
         conn_close(c);
 }
+
+const struct door_ops h1_door = {"h1", drain, kill_now, idle, release};

@@ -1,4 +1,4 @@
-#include "front/listener.h"
+#include "front/door.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "io/tcp.h"
@@ -148,17 +148,18 @@ static struct listener *of(struct list *n) {
 }
 
 /* Of those that the hand passes: the idle one that would have been closed first. */
-static struct h1_conn *longest_idle(struct listener *l) {
-    struct h1_conn *found = NULL;
+static struct door *longest_idle(struct listener *l) {
+    struct door *found = NULL;
     uint64_t at, least = UINT64_MAX;
     for (unsigned i = 0; i < REAP_SAMPLE && i < l->open; i++) {
         struct list *n = list_shift(&l->connections);
         if (!n)
             break;
         list_append(&l->connections, n);
-        if (h1_server_idle(h1_server_of(n), &at) && at < least) {
+        struct door *d = door_of(n);
+        if (d->ops->idle(d, &at) && at < least) {
             least = at;
-            found = h1_server_of(n);
+            found = d;
         }
     }
     return found;
@@ -167,10 +168,10 @@ static struct h1_conn *longest_idle(struct listener *l) {
 static void make_room(struct thread *t) {
     struct list *head = listeners(t);
     for (struct list *n = head->next; n != head; n = n->next) {
-        struct h1_conn *c = of(n)->reserve ? NULL : longest_idle(of(n));
-        if (c) {
+        struct door *d = of(n)->reserve ? NULL : longest_idle(of(n));
+        if (d) {
             count_up(t, client_connections_reaped);
-            h1_server_kill(c);
+            d->ops->kill(d);
             return;
         }
     }
@@ -204,13 +205,13 @@ static void accepted(struct listener *l, int fd, const struct address *peer) {
         return;
     }
     l->open++;
-    struct h1_conn *c = h1_server_accept(l, fd, peer);
-    if (!c) {
+    struct door *d = door_accept(l, fd, peer);
+    if (!d) {
         env.close(fd);
         listener_released(l, ip, counted);
         return;
     }
-    h1_server_counted(c, counted);
+    d->counted = counted;
     count_up(l->thread, client_connections_accepted);
 }
 
@@ -322,31 +323,39 @@ void listener_close(struct thread *t, struct span name) {
     }
 }
 
-static void each_connection(struct thread *t, void (*fn)(struct h1_conn *)) {
+static void each_connection(struct thread *t, void (*fn)(struct door *)) {
     for (struct list *head = listeners(t), *n = head->next, *next; n != head; n = next) {
         struct listener *l = of(n);
         next = n->next;
         l->open++; /* stays while its list is walked */
         for (struct list *c = l->connections.next, *after; c != &l->connections; c = after) {
             after = c->next;
-            fn(h1_server_of(c));
+            fn(door_of(c));
         }
         l->open--;
         listener_forget(l);
     }
 }
 
+static void drain(struct door *d) {
+    d->ops->drain(d);
+}
+static void kill_door(struct door *d) {
+    d->ops->kill(d);
+}
+
 void listeners_drain(struct thread *t) {
     t->draining = true;
     listener_close(t, SPAN_NONE);
-    each_connection(t, h1_server_drain);
+    drain_tell(t);
+    each_connection(t, drain);
     loop_drain(&t->loop);
 }
 
 void listeners_stop(struct thread *t) {
     t->draining = true;
     listener_close(t, SPAN_NONE);
-    each_connection(t, h1_server_kill);
+    each_connection(t, kill_door);
     loop_drain(&t->loop);
     loop_turn(&t->loop, 0); /* what waited for the end of a turn */
     mem_free(t->local[LOCAL_LISTENERS]);

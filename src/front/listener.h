@@ -10,7 +10,7 @@
  */
 #pragma once
 #include "core/thread.h"
-#include "io/stream.h"
+#include "io/address.h"
 
 struct listener {
     struct watch watch;
@@ -44,16 +44,7 @@ void listeners_drain(struct thread *t);
 /* Closes everything, answers broken off. Before thread_finish. */
 void listeners_stop(struct thread *t);
 
-/* For the fronts. */
-struct h1_conn;
-struct h1_conn *h1_server_accept(struct listener *l, int fd, const struct address *peer);
-/* How it stands in the counts of connections. */
-void h1_server_counted(struct h1_conn *c, bool counted);
-void h1_server_drain(struct h1_conn *c);
-void h1_server_kill(struct h1_conn *c);
-/* It waits for a request of which nothing has come, and would do so `until` then (ms). */
-bool h1_server_idle(const struct h1_conn *c, uint64_t *until);
-struct h1_conn *h1_server_of(struct list *node);
+/* For the doors. */
 const struct listener_conf *listener_conf(struct listener *l, const struct snapshot *s);
 /* A connection is gone: its place in the counts is free. */
 void listener_released(struct listener *l, const unsigned char ip[16], bool counted);

@@ -36,7 +36,8 @@ struct stream {
     void *layer;   /* of the ops; NULL: none */
     bool readable; /* an edge came and reading has not yet run dry */
     bool hung_up;  /* the peer will send no more (RDHUP), or the connection is gone */
-    bool urgent;   /* it sent urgent data: the byte is ignored, but reads stop short of it */
+    bool abrupt; /* set before closing: no goodbye, the peer must not take what it has for whole */
+    bool urgent; /* it sent urgent data: the byte is ignored, but reads stop short of it */
 };
 
 /* Reads at most `max` bytes into what is left of the scratch. IO_OK: *got is lent. A short read

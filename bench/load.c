@@ -2,14 +2,18 @@
  * load - a light load generator: one thread, epoll, prints one line of JSON.
  *
  *   load -p PORT [-c CONNECTIONS] [-t SECONDS] [-r REQUESTS_PER_SECOND] [-u PATH] [-n N] [-k] [-i]
+ *        [-s | -S] [-w]
  *
  * Without -r every connection sends its next request when the answer to the last one is complete.
  * With -r requests are due at fixed times, and latency counts from then, so a slow proxy cannot
  * hide by slowing the load. -u: a "#" in PATH becomes a number below N, another one each request.
  * -k: a new connection for every request. -i: one request each, "ready", and the connections stay
- * idle until standard input ends. In the summary `failed` counts requests without a whole 200
- * answer, `closed` connections that the other side ended while they were to stay.
+ * idle until standard input ends. -s: over TLS; -S: TLS that resumes sessions. -w: every connection
+ * becomes a WebSocket first, then a request is a frame of 100 bytes that comes back. In the summary
+ * `failed` counts requests without a whole 200 answer, `closed` connections that the other side
+ * ended while they were to stay.
  */
+#include "wire.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <math.h>
@@ -28,11 +32,14 @@
 
 enum { HEAD_MAX = 8192, SCRATCH = 1 << 18, BUCKETS = 64 * 64, REQUEST_MAX = 512 };
 
-enum state { FREE, CONNECTING, IDLE, HEAD, BODY, LAST };
+enum { ECHO = 100 }; /* payload of a WebSocket frame */
+
+enum state { FREE, CONNECTING, SHAKING, IDLE, HEAD, BODY, LAST };
 
 struct conn {
-    int fd;
+    struct wire wire;
     enum state state;
+    bool upgraded;
     uint64_t begun; /* ns: when the request was due */
     size_t left;    /* bytes of the body still to come */
     size_t kept;    /* bytes of a head that came in pieces */
@@ -46,7 +53,7 @@ static struct {
     unsigned long connections, routes;
     double seconds, rate;
     const char *path;
-    bool once, idle;
+    bool once, idle, tls, resume, websocket;
 } opt = {.connections = 64, .routes = 1, .seconds = 2, .path = "/1k"};
 
 static struct { uint64_t requests, failed, closed, bytes, buckets[BUCKETS], max; } sum;
@@ -123,17 +130,17 @@ static void unpark(struct conn *c) {
 static void drop(struct conn *c) {
     if (c->state == IDLE)
         unpark(c);
-    if (c->state == HEAD || c->state == BODY || c->state == LAST || c->state == CONNECTING)
+    if (c->state != IDLE && c->state != FREE)
         busy--;
-    close(c->fd);
-    c->fd = -1;
+    wire_close(&c->wire);
+    c->upgraded = false;
     c->state = FREE;
     c->kept = 0;
 }
 
 /* The other side ended a connection: a request on its way has failed, an idle one only closed. */
 static void lost(struct conn *c) {
-    bool asked = c->state == HEAD || c->state == BODY || c->state == CONNECTING;
+    bool asked = c->state != IDLE && c->state != LAST;
     sum.failed += asked;
     sum.closed++;
     drop(c);
@@ -156,23 +163,49 @@ static size_t print_request(char *out) {
     return n < 0 ? 0 : (size_t)n;
 }
 
+/* Masked with zeros, so the payload stays as it is. */
+static size_t print_frame(char *out) {
+    memcpy(out, "\x81\xe4\0\0\0\0", 6);
+    memset(out + 6, 'x', ECHO);
+    return 6 + ECHO;
+}
+
+static size_t print_upgrade(char *out) {
+    int n =
+        snprintf(out, REQUEST_MAX,
+                 "GET %s HTTP/1.1\r\nHost: gw.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+                 opt.path);
+    return n < 0 ? 0 : (size_t)n;
+}
+
 static void ask(struct conn *c, uint64_t due) {
     char request[REQUEST_MAX];
-    size_t n = print_request(request);
+    size_t n = !opt.websocket ? print_request(request)
+               : c->upgraded  ? print_frame(request)
+                              : print_upgrade(request);
     issued++;
     if (!opt.once) {
         c->begun = due;
         busy++;
     }
     c->state = HEAD;
-    if (send(c->fd, request, n, MSG_NOSIGNAL) != (ssize_t)n)
+    if (c->upgraded) {
+        c->state = BODY;
+        c->left = 2 + ECHO;
+    }
+    if (wire_send(&c->wire, request, n) != (ssize_t)n)
         lost(c);
 }
 
 static void answered(struct conn *c) {
     uint64_t now = now_ns();
-    record(now - c->begun);
-    sum.requests++;
+    if (opt.websocket && !c->upgraded) {
+        c->upgraded = true;
+    } else {
+        record(now - c->begun);
+        sum.requests++;
+    }
     if (opt.once || c->closing) {
         c->state = LAST;
         return;
@@ -195,6 +228,10 @@ static ssize_t read_head(struct conn *c, const char *p, size_t n) {
     if (!end)
         return n < HEAD_MAX ? 0 : -1;
     size_t head = (size_t)(end - p) + 4;
+    if (opt.websocket && n >= 12 && memcmp(p, "HTTP/1.1 101", 12) == 0) {
+        c->left = 0;
+        return (ssize_t)head;
+    }
     if (n < 12 || memcmp(p, "HTTP/1.1 200", 12) != 0)
         return -1;
     c->closing = false;
@@ -233,11 +270,13 @@ static void take_head(struct conn *c, size_t n) {
 
 /* A body is thrown away in the kernel: the load should cost little. */
 static ssize_t receive(struct conn *c) {
+    if (c->state == BODY && !c->wire.ssl)
+        return wire_recv(&c->wire, NULL, c->left);
     if (c->state == BODY)
-        return recv(c->fd, NULL, c->left, MSG_TRUNC);
+        return wire_recv(&c->wire, scratch, c->left < SCRATCH ? c->left : SCRATCH);
     if (c->kept)
         memcpy(scratch, c->head, c->kept);
-    return recv(c->fd, scratch + c->kept, SCRATCH - HEAD_MAX, 0);
+    return wire_recv(&c->wire, scratch + c->kept, SCRATCH - HEAD_MAX);
 }
 
 static void again(struct conn *c) {
@@ -249,7 +288,7 @@ static void again(struct conn *c) {
 }
 
 static void readable(struct conn *c, bool ended) {
-    while (c->fd >= 0) {
+    while (c->wire.fd >= 0) {
         enum state before = c->state;
         ssize_t n = receive(c);
         if (n < 0 && errno == EAGAIN)
@@ -269,36 +308,28 @@ static void readable(struct conn *c, bool ended) {
             if (c->left == 0)
                 answered(c);
         }
-        if (before == HEAD && !ended && !opt.once && c->state != BODY)
+        if (before == HEAD && !ended && !opt.once && c->state != BODY && !c->wire.ssl)
             return; /* the next edge tells when the next answer is there */
     }
 }
 
 static void connect_again(struct conn *c) {
-    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (c->fd < 0)
+    c->wire.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (c->wire.fd < 0)
         die("load: socket");
-    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    setsockopt(c->wire.fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     c->state = CONNECTING;
     c->begun = now_ns();
     busy++;
     opened++;
     struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c};
-    if (epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &ev) < 0)
+    if (epoll_ctl(ep, EPOLL_CTL_ADD, c->wire.fd, &ev) < 0)
         die("load: epoll_ctl");
-    if (connect(c->fd, (struct sockaddr *)&opt.to, sizeof opt.to) < 0 && errno != EINPROGRESS)
+    if (connect(c->wire.fd, (struct sockaddr *)&opt.to, sizeof opt.to) < 0 && errno != EINPROGRESS)
         die("load: connect");
 }
 
-static void connected(struct conn *c) {
-    int error = 0;
-    socklen_t n = sizeof error;
-    getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &n);
-    if (error) {
-        fprintf(stderr, "load: connect: %s\n", strerror(error));
-        lost(c);
-        return;
-    }
+static void ready(struct conn *c) {
     if (!opt.once)
         busy--;
     if (opt.rate > 0 && !opt.once)
@@ -307,12 +338,41 @@ static void connected(struct conn *c) {
         ask(c, now_ns());
 }
 
+static void shake(struct conn *c) {
+    int done = wire_shake(&c->wire);
+    if (done < 0)
+        lost(c);
+    else if (done)
+        ready(c);
+}
+
+static void connected(struct conn *c) {
+    int error = 0;
+    socklen_t n = sizeof error;
+    getsockopt(c->wire.fd, SOL_SOCKET, SO_ERROR, &error, &n);
+    if (error) {
+        fprintf(stderr, "load: connect: %s\n", strerror(error));
+        lost(c);
+        return;
+    }
+    if (!opt.tls) {
+        ready(c);
+        return;
+    }
+    c->state = SHAKING;
+    wire_shake_start(&c->wire);
+    shake(c);
+}
+
 static void event(struct conn *c, uint32_t events) {
-    if (c->fd < 0)
+    if (c->wire.fd < 0)
         return;
     if (c->state == CONNECTING && events & (EPOLLOUT | EPOLLERR | EPOLLHUP))
         connected(c);
-    if (c->fd >= 0 && events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP))
+    else if (c->state == SHAKING)
+        shake(c);
+    if (c->wire.fd >= 0 && c->state != CONNECTING && c->state != SHAKING &&
+        events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP))
         readable(c, events & ~(uint32_t)(EPOLLIN | EPOLLOUT));
 }
 
@@ -363,7 +423,7 @@ static void run(struct conn *conns) {
     end_at = begin_at + (uint64_t)(opt.seconds * 1e9);
     bool paced_once = opt.rate > 0 && opt.once;
     for (unsigned long i = 0; i < opt.connections; i++) {
-        conns[i].fd = -1;
+        conns[i].wire.fd = -1;
         if (!paced_once)
             connect_again(&conns[i]);
         if (i % 256 == 255) /* a listener's queue is finite */
@@ -388,17 +448,18 @@ static void report(void) {
     getrusage(RUSAGE_SELF, &u);
     printf("{\"requests\": %lu, \"failed\": %lu, \"closed\": %lu, \"connections\": %lu, "
            "\"seconds\": %.3f, \"rate\": %.1f, \"bytes\": %lu, \"p50_us\": %.1f, \"p90_us\": %.1f, "
-           "\"p99_us\": %.1f, \"p999_us\": %.1f, \"max_us\": %.1f, \"load_cpu_s\": %.3f}\n",
+           "\"p99_us\": %.1f, \"p999_us\": %.1f, \"max_us\": %.1f, \"resumed\": %lu, "
+           "\"load_cpu_s\": %.3f}\n",
            sum.requests, sum.failed, sum.closed, opened, took, (double)sum.requests / took,
            sum.bytes, percentile_us(0.5), percentile_us(0.9), percentile_us(0.99),
-           percentile_us(0.999), (double)sum.max / 1000,
+           percentile_us(0.999), (double)sum.max / 1000, wire_resumed(),
            (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
                (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6);
 }
 
 static void options(int argc, char **argv) {
     opt.to = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    for (int o; (o = getopt(argc, argv, "p:c:t:r:u:n:ki")) != -1;) {
+    for (int o; (o = getopt(argc, argv, "p:c:t:r:u:n:kisSw")) != -1;) {
         switch (o) {
         case 'p':
             opt.to.sin_port = htons((in_port_t)strtoul(optarg, NULL, 10));
@@ -424,6 +485,16 @@ static void options(int argc, char **argv) {
         case 'i':
             opt.idle = true;
             break;
+        case 'S':
+            opt.resume = true;
+            opt.tls = true;
+            break;
+        case 's':
+            opt.tls = true;
+            break;
+        case 'w':
+            opt.websocket = true;
+            break;
         default:
             opt.to.sin_port = 0;
         }
@@ -431,13 +502,15 @@ static void options(int argc, char **argv) {
     if (!opt.to.sin_port || !opt.connections || !opt.routes || strlen(opt.path) > 200) {
         fprintf(stderr,
                 "usage: load -p PORT [-c CONNECTIONS] [-t SECONDS] [-r RATE] [-u PATH] [-n N] "
-                "[-k] [-i]\n");
+                "[-k] [-i] [-s | -S] [-w]\n");
         exit(2);
     }
 }
 
 int main(int argc, char **argv) {
     options(argc, argv);
+    if (opt.tls)
+        wire_init(opt.resume);
     ep = epoll_create1(EPOLL_CLOEXEC);
     struct conn *conns = calloc(opt.connections, sizeof *conns);
     if (ep < 0 || !conns)

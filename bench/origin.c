@@ -3,6 +3,8 @@
  * bottleneck. One thread, epoll, answers made in advance: a path that contains "1m" gives 1 MiB,
  * "10k" 10 KiB, any other 1 KiB. Bodies of requests are not read: the load sends none.
  *
+ * A request for an upgrade gets a WebSocket that sends every frame back (up to 125 bytes each).
+ *
  *   origin PORT      prints "ready" when it listens, runs until it is killed
  *
  * On the UDP port of the same number it takes log lines by syslog and throws them away.
@@ -11,10 +13,13 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -33,6 +38,7 @@ struct peer {
     size_t kept;
     char *head;
     bool last; /* asked to close after this answer */
+    bool echo; /* a WebSocket now */
 };
 
 static struct answer small, medium, large;
@@ -54,6 +60,58 @@ static struct answer make_answer(size_t size) {
     memset(a.p + n, 'x', size);
     a.n = (size_t)n + size;
     return a;
+}
+
+/* Sec-WebSocket-Accept for the key in the head. Returns its length, 0: there is none. */
+static size_t accept_key(const char *head, size_t n, char *out) {
+    static const char name[] = "sec-websocket-key:";
+    unsigned char sum[20];
+    char text[64];
+    for (const char *at = head; (at = memchr(at, '\n', (size_t)(head + n - at))); at++) {
+        if (strncasecmp(at + 1, name, sizeof name - 1) != 0)
+            continue;
+        const char *key = at + sizeof name;
+        while (*key == ' ')
+            key++;
+        int len = snprintf(text, sizeof text, "%.24s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key);
+        SHA1((unsigned char *)text, (size_t)len, sum);
+        return (size_t)EVP_EncodeBlock((unsigned char *)out, sum, 20);
+    }
+    return 0;
+}
+
+static bool upgrade(int fd, struct peer *p, const char *head, size_t n) {
+    char answer[256], key[32];
+    if (!memmem(head, n, "pgrade: websocket", 17) && !memmem(head, n, "PGRADE: WEBSOCKET", 17))
+        return false;
+    size_t len = accept_key(head, n, key);
+    int size =
+        snprintf(answer, sizeof answer,
+                 "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                 "Sec-WebSocket-Accept: %.*s\r\n\r\n",
+                 (int)len, key);
+    p->echo = send(fd, answer, (size_t)size, MSG_NOSIGNAL) == size;
+    return true;
+}
+
+/* Whole masked frames come back unmasked. Returns the bytes used. */
+static size_t echo(int fd, const char *buf, size_t n) {
+    char out[256];
+    size_t used = 0;
+    while (n - used >= 6) {
+        const char *f = buf + used;
+        size_t len = (unsigned char)f[1] & 127;
+        if (len > 125 || n - used < 6 + len)
+            break;
+        out[0] = f[0];
+        out[1] = (char)len;
+        for (size_t i = 0; i < len; i++)
+            out[2 + i] = f[6 + i] ^ f[2 + i % 4];
+        if (send(fd, out, 2 + len, MSG_NOSIGNAL) < 0)
+            break;
+        used += 6 + len;
+    }
+    return used;
 }
 
 static const struct answer *choose(const char *head, size_t n) {
@@ -100,10 +158,21 @@ static bool keep(struct peer *p, const char *rest, size_t n) {
 /* Answers all whole heads in the buffer; what is left over is kept. False: the peer is gone. */
 static bool answer_all(int fd, struct peer *p, const char *buf, size_t n) {
     while (n) {
+        if (p->echo) {
+            size_t used = echo(fd, buf, n);
+            buf += used;
+            n -= used;
+            break;
+        }
         const char *end = memmem(buf, n, "\r\n\r\n", 4);
         if (!end)
             break;
         size_t head = (size_t)(end - buf) + 4;
+        if (upgrade(fd, p, buf, head)) {
+            buf += head;
+            n -= head;
+            continue;
+        }
         p->sending = choose(buf, head);
         p->sent = 0;
         p->last = memmem(buf, head, "Connection: close", 17) != NULL;

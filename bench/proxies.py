@@ -1,4 +1,4 @@
-"""proxies - NGINX, HAProxy and sluice as the benchmark runs them: one worker, the same work.
+"""proxies - NGINX, HAProxy, h2o and sluice as the benchmark runs them: one worker, the same work.
 
 Each makes the same request for the service: HTTP/1.1 keep-alive, X-Forwarded-For added, no compression,
 connections to the service kept. A Setup says what a scenario wants; a Proxy is one running process
@@ -19,14 +19,30 @@ ROOT = os.path.dirname(HERE)
 
 
 class Setup:
-    """log: an access log in each one's cheapest whole form. big: tuned for large bodies. routes: that many
+    """speaks: what clients speak: http1, h2c, tls (HTTP/1.1 and HTTP/2 by ALPN), grpc (HTTP/2 in clear text
+    on both sides), ws (WebSockets). log: an access log in each one's cheapest whole form. big: tuned for large bodies. routes: that many
     routes with captures instead of one (0: one). config: sluice's own file instead of a made one."""
 
-    def __init__(self, log=False, big=False, routes=0, config=None, reload=False):
-        self.log, self.big, self.routes, self.config, self.reload = log, big, routes, config, reload
+    def __init__(self, speaks='http1', log=False, big=False, routes=0, config=None, reload=False):
+        self.speaks, self.log, self.big, self.routes = speaks, log, big, routes
+        self.config, self.reload = config, reload
 
-    def key(self):
-        return (self.log, self.big, self.routes, self.config, self.reload)
+
+class Certificate:
+    """One ECDSA P-256 certificate for gw.test, made for this run."""
+
+    def __init__(self, folder):
+        self.chain, self.key = os.path.join(folder, 'gw.pem'), os.path.join(folder, 'gw.key')
+        self.both = os.path.join(folder, 'both.pem')
+        subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1',
+                        '-nodes', '-days', '365', '-subj', '/CN=gw.test', '-addext',
+                        'subjectAltName=DNS:gw.test,IP:127.0.0.1', '-keyout', self.key, '-out', self.chain],
+                       check=True, capture_output=True)
+        os.chmod(self.key, 0o600)
+        with open(self.both, 'w', encoding='ascii') as out:
+            for part in (self.chain, self.key):
+                with open(part, encoding='ascii') as f:
+                    out.write(f.read())
 
 
 def free_port():
@@ -56,9 +72,13 @@ def listdir(path):
 
 class Proxy:
     name = ''
+    cannot = ()  # what of Setup.speaks it does not offer
 
-    def __init__(self, setup, origin_port, folder, core):
-        self.setup, self.origin, self.folder, self.core = setup, origin_port, folder, core
+    def __init__(self, setup, origins, folder, core, certificate):
+        """origins: ports of the services, by 'http1' and 'grpc'."""
+        self.setup, self.folder, self.core, self.certificate = setup, folder, core, certificate
+        self.logs = origins['http1']  # takes syslog, too
+        self.origin = origins['grpc' if setup.speaks == 'grpc' else 'http1']
         self.port = free_port()
         self.process = None
         self.output = os.path.join(folder, 'output')
@@ -179,6 +199,13 @@ class Nginx(Proxy):
         big = 'proxy_buffers 16 64k; proxy_buffer_size 64k; proxy_busy_buffers_size 256k; ' \
               'proxy_max_temp_file_size 0;' if s.big else ''
         place = 'proxy_pass http://origin;'
+        if s.speaks == 'grpc':
+            place = 'grpc_pass grpc://origin;'
+        kind = {'h2c': ' http2', 'grpc': ' http2', 'tls': ' ssl http2'}.get(s.speaks, '')
+        tls = f'ssl_certificate {self.certificate.chain}; ssl_certificate_key {self.certificate.key}; ' \
+              'ssl_protocols TLSv1.2 TLSv1.3;' if s.speaks == 'tls' else ''
+        upgrade = 'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";' \
+            if s.speaks == 'ws' else 'proxy_set_header Connection "";'
         locations = f'location / {{ {place} }}\n'
         for i in range(s.routes):
             locations += f'location /api/r{i}/ {{ {place} }}\n'
@@ -202,12 +229,13 @@ http {{
         keepalive_requests 1000000000;
     }}
     proxy_http_version 1.1;
-    proxy_set_header Connection "";
+    {upgrade}
     proxy_set_header Host $host;
     proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
     {big}
     server {{
-        listen 127.0.0.1:{self.port} backlog=4096;
+        listen 127.0.0.1:{self.port}{kind} backlog=4096;
+        {tls}
         {locations}
     }}
 }}
@@ -226,8 +254,11 @@ class Haproxy(Proxy):
 
     def write_config(self):
         s = self.setup
-        log = f'log 127.0.0.1:{self.origin} format rfc3164 local0 info' if s.log else ''
+        log = f'log 127.0.0.1:{self.logs} format rfc3164 local0 info' if s.log else ''
         use = 'default_backend origin'
+        kind = {'h2c': ' proto h2', 'grpc': ' proto h2',
+                'tls': f' ssl crt {self.certificate.both} alpn h2,http/1.1'}.get(s.speaks, '')
+        towards = ' proto h2' if s.speaks == 'grpc' else ''
         if s.routes:
             self.write('routes.map', ''.join(f'/api/r{i}/ origin\n' for i in range(s.routes)))
             use = f'use_backend %[path,map_beg({self.folder}/routes.map)]\n    ' + use
@@ -243,16 +274,17 @@ defaults
     timeout client 75s
     timeout server 60s
     timeout http-keep-alive 75s
+    timeout tunnel 300s
     http-reuse always
     {'log global' if s.log else ''}
     {'option httplog' if s.log else ''}
     {'option splice-response' if s.big else ''}
 frontend f
-    bind 127.0.0.1:{self.port} backlog 4096
+    bind 127.0.0.1:{self.port}{kind} backlog 4096
     option forwardfor
     {use}
 backend origin
-    server origin 127.0.0.1:{self.origin}
+    server origin 127.0.0.1:{self.origin}{towards}
 ''')
 
     def command(self):
@@ -261,6 +293,42 @@ backend origin
 
     def reload(self):
         self.process.send_signal(signal.SIGUSR2)
+
+
+class H2o(Proxy):
+    name = 'h2o'
+    cannot = ('grpc', 'ws')  # 2.2 speaks HTTP/1.1 to services and carries no WebSockets for us
+
+    @classmethod
+    def version(cls):
+        return first_line(find('h2o'), '--version')
+
+    def write_config(self):
+        ssl = f'''
+    ssl:
+      certificate-file: {self.certificate.chain}
+      key-file: {self.certificate.key}''' if self.setup.speaks == 'tls' else ''
+        self.write('h2o.conf', f'''
+user: root
+num-threads: 1
+max-connections: 10000
+pid-file: {self.folder}/h2o.pid
+error-log: {self.folder}/error.log
+http1-request-timeout: 75
+http2-idle-timeout: 75
+proxy.timeout.keepalive: 60000
+listen:
+    host: 127.0.0.1
+    port: {self.port}{ssl}
+hosts:
+  default:
+    paths:
+      /:
+        proxy.reverse.url: http://127.0.0.1:{self.origin}/
+''')
+
+    def command(self):
+        return [find('h2o'), '-m', 'worker', '-c', self.folder + '/h2o.conf']
 
 
 class Sluice(Proxy):
@@ -278,17 +346,22 @@ class Sluice(Proxy):
             self.copy_config()
             return
         log = f'log: {{file: {self.folder}/access.log, format: json}}' if s.log else 'log: false'
+        tls = f', tls: {{certificate: {self.certificate.chain}, private_key: {self.certificate.key}}}' \
+            if s.speaks == 'tls' else ''
+        service = f'{{endpoints: ["127.0.0.1:{self.origin}"], protocol: h2c}}' if s.speaks == 'grpc' \
+            else f'"127.0.0.1:{self.origin}"'
         routes = '  - {match: {path: "/*"}, to: origin}\n'
         for i in range(s.routes):
             routes += f'  - {{match: {{path: "/api/r{i}/{{id}}/items/{{item}}"}}, to: origin}}\n'
         self.write('sluice.yaml', f'''
 version: 1
 workers: 1
-listeners: {{public: {{address: "127.0.0.1:{self.port}"}}}}
+listeners: {{public: {{address: "127.0.0.1:{self.port}"{tls}}}}}
 admin: {{address: "127.0.0.1:{self.admin}"}}
-limits: {{max_connections: 9500, per_ip_connections: 9500, keepalive_requests: 1000000000}}
+limits: {{max_connections: 9500, per_ip_connections: 9500, keepalive_requests: 1000000000,
+  h2_max_total_streams: 1000000000}}
 {log}
-services: {{origin: "127.0.0.1:{self.origin}"}}
+services: {{origin: {service}}}
 routes:
 {routes}''')
 
@@ -323,6 +396,18 @@ routes:
         return sum(float(v) for v in rows)
 
 
+def wait_port(port):
+    end = time.monotonic() + 10
+    while True:
+        try:
+            socket.create_connection(('127.0.0.1', port), 1).close()
+            return
+        except OSError:
+            if time.monotonic() > end:
+                raise RuntimeError(f'nothing listens on port {port}') from None
+            time.sleep(0.01)
+
+
 def find(program):
     path = shutil.which(program) or shutil.which(program, path='/usr/sbin:/sbin')
     if not path:
@@ -336,4 +421,4 @@ def raise_limits():
     return hard
 
 
-ALL = {c.name: c for c in (Nginx, Haproxy, Sluice)}
+ALL = {c.name: c for c in (Nginx, Haproxy, H2o, Sluice)}

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""bench/run.py: sluice beside NGINX and HAProxy on this machine.
+"""bench/run.py: sluice beside NGINX, HAProxy and h2o on this machine.
 
 Each proxy has one worker on one core; the load and the service share another. Rounds are interleaved
 (A B C, B C A, ...) so that a neighbour's noise meets all alike. The figure that counts is CPU time
@@ -29,12 +29,16 @@ MARK = '<!-- bench -->'
 
 
 class Load:
-    """A scenario of rounds of load. goals: the ratio of CPU per request that sluice is to reach, by peer;
-    `best`: against the better of both; p50, p99: no worse than the best."""
+    """A scenario of rounds of load. args: of bench/load, or "h2load ..". goals: the ratio of CPU per request
+    that sluice is to reach, by peer; `best`: against the best of them; p50, p99: no worse than the best.
+    h2o takes part where it says so: it adds time, and only there it is among the best."""
 
-    def __init__(self, what, args, setup=None, goals=None, latency=False):
+    def __init__(self, what, args, setup=None, goals=None, latency=False, h2o=False):
         self.what, self.args, self.setup = what, args, setup or Setup()
-        self.goals, self.latency = goals or {}, latency
+        self.goals, self.latency, self.h2o = goals or {}, latency, h2o
+
+    def takes_part(self, name):
+        return self.setup.speaks not in ALL[name].cannot and (name != 'h2o' or self.h2o)
 
 
 SCENARIOS = {
@@ -49,8 +53,31 @@ SCENARIOS = {
     'body1m': Load('1 MB, 16 connections', '-c 16 -u /1m', Setup(big=True),
                    goals={'haproxy': 0.80, 'nginx': 0.40}),
     'newconn': Load('1 kB, a new connection per request', '-c 64 -k -u /1k', goals={'best': 0.92}),
+    'h2c': Load('HTTP/2, 1 kB, 16 connections of 4 streams', 'h2load -c 16 -m 4 http /1k', Setup('h2c'),
+                goals={'best': 0.85}, h2o=True),
+    'h2tls': Load('HTTP/2 over TLS, 1 kB, 16 connections of 4 streams', 'h2load -c 16 -m 4 https /1k',
+                  Setup('tls'), goals={'best': 0.72}, h2o=True),
+    'tls1k': Load('HTTPS, 1 kB, keep-alive, 64 connections', '-c 64 -s -u /1k', Setup('tls'),
+                  goals={'best': 0.75}, h2o=True),
+    'tls10k': Load('HTTPS, 10 kB, 64 connections', '-c 64 -s -u /10k', Setup('tls'), goals={'best': 0.72},
+                   h2o=True),
+    'tls1m': Load('HTTPS, 1 MB, 16 connections', '-c 16 -s -u /1m', Setup('tls', big=True),
+                  goals={'best': 0.75}, h2o=True),
+    'handshake': Load('TLS 1.3 handshake and one request', '-c 16 -k -s -u /1k', Setup('tls'),
+                      goals={'best': 0.87}, h2o=True),
+    'resumed': Load('resumed TLS 1.3 handshake and one request', '-c 16 -k -S -u /1k', Setup('tls'),
+                    goals={'best': 0.87}, h2o=True),
+    'grpc': Load('gRPC unary, 16 connections of 4 streams', 'h2load -c 16 -m 4 grpc /bench.Echo/Unary',
+                 Setup('grpc'), goals={'best': 0.75}),
+    'websocket': Load('WebSocket echo of 100 B, 64 connections', '-c 64 -w -u /ws', Setup('ws'),
+                      goals={'best': 0.80}),
 }
-SPECIAL = ['routes', 'idle', 'start', 'reload', 'reloads']
+SPECIAL = ['routes', 'idle', 'idle_tls', 'idle_h2', 'idle_ws', 'start', 'reload', 'reloads']
+HELD = {  # idle connections: what, kind of hold.py, setup, how many, at most so many bytes each (0: stated)
+    'idle_tls': ('idle HTTPS connections', 'tls', Setup('tls'), 4000, 14 * 1024),
+    'idle_h2': ('idle HTTP/2 connections', 'h2', Setup('h2c'), 1000, 0),
+    'idle_ws': ('idle WebSockets', 'ws', Setup('ws'), 1000, 0),
+}
 ROUTES = '-c 64 -u /api/r#/17/items/4 -n '
 
 
@@ -66,16 +93,34 @@ class Bench:
         self.names = self.o.proxies.split(',')
         self.running = {}
         self.result = {'scenarios': {}}
-        self.origin = None
+        self.origin = self.grpc = None
 
     # --- processes
 
     def start_origin(self):
-        self.origin_port = proxies.free_port()
-        self.origin = subprocess.Popen([self.tools + '/origin', str(self.origin_port)],
+        port = proxies.free_port()
+        self.origin_ports = {'http1': port, 'grpc': 0}
+        self.origin = subprocess.Popen([self.tools + '/origin', str(port)],
                                        stdout=subprocess.PIPE, preexec_fn=self.on_load_core)
         if self.origin.stdout.readline() != b'ready\n':
             raise RuntimeError('the origin did not start')
+        self.certificate = proxies.Certificate(self.tmp)
+
+    def start_grpc_origin(self):
+        """nghttpd with a file that is one gRPC message of 100 bytes, and grpc-status as its trailer."""
+        if self.grpc:
+            return
+        os.makedirs(os.path.join(self.tmp, 'grpc', 'bench.Echo'))
+        message = b'\0\0\0\0\x64' + b'x' * 100
+        for name in ('message', 'grpc/bench.Echo/Unary'):
+            with open(os.path.join(self.tmp, name), 'wb') as f:
+                f.write(message)
+        port = self.origin_ports['grpc'] = proxies.free_port()
+        self.grpc = subprocess.Popen(
+            [proxies.find('nghttpd'), '--no-tls', '-d', os.path.join(self.tmp, 'grpc'), '-m', '1000',
+             '--trailer', 'grpc-status: 0', str(port)],
+            stdout=subprocess.DEVNULL, preexec_fn=self.on_load_core)
+        proxies.wait_port(port)
 
     def on_load_core(self):
         os.sched_setaffinity(0, [self.load_core])
@@ -83,7 +128,9 @@ class Bench:
     def proxy(self, name, setup, label=None):
         folder = os.path.join(self.tmp, f'{name}-{len(os.listdir(self.tmp))}')
         os.makedirs(folder)
-        p = ALL[name](setup, self.origin_port, folder, self.proxy_core)
+        if setup.speaks == 'grpc':
+            self.start_grpc_origin()
+        p = ALL[name](setup, self.origin_ports, folder, self.proxy_core, self.certificate)
         self.running[label or name] = p
         p.start_ms = p.start()
         return p
@@ -94,6 +141,13 @@ class Bench:
         self.running = {}
 
     def load_command(self, p, args, seconds):
+        if args.startswith('h2load'):
+            *options, scheme, path = args.split()
+            if scheme == 'grpc':
+                options += ['-d', os.path.join(self.tmp, 'message'), '-H', 'content-type: application/grpc',
+                            '-H', 'te: trailers']
+            url = f'{"https" if scheme == "https" else "http"}://127.0.0.1:{p.port}{path}'
+            return [proxies.find('h2load'), *options[1:], '-t', '1', '-D', str(max(1, round(seconds))), url]
         return [self.tools + '/load', '-p', str(p.port), '-t', str(seconds), *args.split()]
 
     def load(self, p, args, seconds):
@@ -101,13 +155,14 @@ class Bench:
                               check=False, preexec_fn=self.on_load_core, stdin=subprocess.DEVNULL)
         if done.returncode or not done.stdout:
             raise RuntimeError(f'load on {p.name} failed: {done.stderr or done.stdout}{p.said()}')
-        return json.loads(done.stdout)
+        return read_h2load(done.stdout, seconds) if args.startswith('h2load') else json.loads(done.stdout)
 
     def close(self):
         self.stop_proxies()
-        if self.origin:
-            self.origin.kill()
-            self.origin.wait()
+        for origin in (self.origin, self.grpc):
+            if origin:
+                origin.kill()
+                origin.wait()
         shutil.rmtree(self.tmp, ignore_errors=True)
 
     # --- rounds of load
@@ -146,7 +201,7 @@ class Bench:
             return {}
         found = {}
         mine = out['sluice']['rounds']
-        peers = [n for n in self.names if n != 'sluice']
+        peers = [n for n in self.names if n != 'sluice' and n in out]
         for peer in peers:
             found[peer] = statistics.median(a / b for a, b in zip(mine, out[peer]['rounds']))
         if peers:
@@ -162,14 +217,15 @@ class Bench:
                                         f'at most {goal:.2f}'))
         if scenario.latency and ratios:
             for k in ('p50_us', 'p99_us'):
-                best = min(out[n][k] for n in self.names if n != 'sluice')
+                best = min(out[n][k] for n in out if n != 'sluice')
                 verdicts.append(verdict(f'{k[:3]} {out["sluice"][k]:.0f} us', out['sluice'][k] <= best,
                                         f'the best: {best:.0f} us'))
         return ratios, verdicts
 
     def run_load(self, name):
         scenario = SCENARIOS[name]
-        out = self.rounds({n: (n, scenario.setup, scenario.args) for n in self.names})
+        out = self.rounds({n: (n, scenario.setup, scenario.args) for n in self.names
+                           if scenario.takes_part(n)})
         ratios, verdicts = self.judge(scenario, out)
         print_rounds(scenario.what, out, ratios, verdicts)
         self.result['scenarios'][name] = {'what': scenario.what, 'proxies': out, 'ratios': ratios,
@@ -184,10 +240,10 @@ class Bench:
     def run_routes(self):
         """10 and 10,000 routes, all in the same rounds: what does a route cost?"""
         entries = {f'{n} {count}': (n, Setup(routes=count), ROUTES + str(count))
-                   for n in self.names for count in (10, 10000)}
+                   for n in self.plain() for count in (10, 10000)}
         rounds, out = self.rounds(entries), {}
         print_rounds('10 and 10,000 routes with captures', rounds, {}, [])
-        for n in self.names:
+        for n in self.plain():
             few, many = rounds[f'{n} 10'], rounds[f'{n} 10000']
             added = statistics.median(b - a for a, b in zip(few['rounds'], many['rounds']))
             out[n] = {'cpu_us_10': few['cpu_us'], 'cpu_us_10000': many['cpu_us'], 'added_us': added}
@@ -200,7 +256,7 @@ class Bench:
     def run_idle(self):
         """Memory of connections that made one request and wait."""
         n, out = (1000 if self.o.quick else 9000), {}
-        for name in self.names:
+        for name in self.plain():
             p = self.proxy(name, Setup())
             self.load(p, '-c 64', 0.3)
             before = p.memory_kb()
@@ -222,10 +278,47 @@ class Bench:
             verdicts.append(verdict(f'{b:.0f} bytes a connection', b <= 400, 'at most 400'))
         self.keep('idle', f'{n:,} idle keep-alive connections', out, verdicts)
 
+    def run_held(self, scenario):
+        what, kind, setup, n, most = HELD[scenario]
+        n, out = (n // 4 if self.o.quick else n), {}
+        for name in self.names:
+            if setup.speaks in ALL[name].cannot:
+                continue
+            p = self.proxy(name, setup)
+            self.hold(p, kind, 32)
+            before = p.memory_kb()
+            after = self.hold(p, kind, n)
+            out[name] = {'before_kb': before, 'idle_kb': after,
+                         'bytes_per_connection': (after - before) * 1024 / n}
+            self.stop_proxies()
+        verdicts = []
+        if 'sluice' in out and most:
+            b = out['sluice']['bytes_per_connection']
+            verdicts.append(verdict(f'{b:.0f} bytes a connection', b <= most, f'at most {most}'))
+        self.keep(scenario, f'{n:,} {what}', out, verdicts)
+
+    def hold(self, p, kind, n):
+        """Memory of the proxy with n connections of that kind, kB."""
+        command = [sys.executable, os.path.join(proxies.HERE, 'hold.py'), kind, str(p.port), str(n)]
+        holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  preexec_fn=self.on_load_core)
+        if holder.stdout.readline() != b'ready\n':
+            raise RuntimeError(f'{kind} connections to {p.name}: {p.said()}')
+        time.sleep(3)  # what the burst needed may go back to the system
+        memory = p.memory_kb()
+        left = int(holder.communicate(b'')[0] or 0)
+        if left < n:
+            raise RuntimeError(f'{p.name} kept only {left} of {n} {kind} connections')
+        return memory
+
+    def plain(self):
+        """Those that the older scenarios compare."""
+        return [n for n in self.names if n != 'h2o']
+
     def run_start(self):
         """From the start of the process to its first accepted connection, and its memory then."""
         out = {}
-        for name in self.names:
+        for name in self.plain():
             times, memory = [], []
             for _ in range(3 if self.o.quick else 7):
                 p = self.proxy(name, Setup(config=SHOP if name == 'sluice' else None))
@@ -243,7 +336,7 @@ class Bench:
     def run_reload(self):
         """Reloads under load: requests that failed, connections that were closed."""
         count, every, out = (5 if self.o.quick else 20), 0.5, {}
-        for name in self.names:
+        for name in self.plain():
             p = self.proxy(name, Setup(reload=True))
             seconds = count * every + 2
             command = self.load_command(p, '-c 32 -r 4000', seconds)
@@ -304,6 +397,18 @@ class Bench:
                 raise RuntimeError(f'reload {number} is not counted: {p.said()}')
 
 
+def read_h2load(text, seconds):
+    """What h2load says, as bench/load would have. It tells no percentiles."""
+    m = re.search(r'requests: \d+ total, \d+ started, (\d+) done, (\d+) succeeded, (\d+) failed', text)
+    if not m:
+        raise RuntimeError(f'h2load said: {text[-500:]}')
+    done, good, failed = (int(v) for v in m.groups())
+    if not good:
+        raise RuntimeError(f'no request of h2load succeeded: {text[-500:]}')
+    return {'requests': done, 'failed': failed, 'rate': good / max(1, round(seconds)), 'seconds': max(1, round(seconds)),
+            'p50_us': 0, 'p99_us': 0}
+
+
 def verdict(found, reached, goal):
     return {'found': found, 'reached': bool(reached), 'goal': goal}
 
@@ -345,16 +450,17 @@ def machine():
 def table(result):
     """The newest full result as two small tables."""
     names = result['proxies']
-    rows = ['| scenario | ' + ' | '.join(f'{n} us' for n in names) + ' | sluice / nginx | sluice / haproxy '
-            '| p50, p99 us (' + ', '.join(names) + ') |', '|---' * (len(names) + 4) + '|']
+    rows = ['| scenario | ' + ' | '.join(f'{n} us' for n in names) + ' | / nginx | / haproxy | / h2o '
+            '| p50, p99 us (in the order of those measured) |', '|---' * (len(names) + 5) + '|']
     for name in SCENARIOS:
         s = result['scenarios'].get(name)
         if not s:
             continue
-        cells = [f'{s["proxies"][n]["cpu_us"]:.1f}' for n in names]
-        cells += [f'{s["ratios"][p]:.2f}' if p in s['ratios'] else '-' for p in ('nginx', 'haproxy')]
+        cells = [f'{s["proxies"][n]["cpu_us"]:.1f}' if n in s['proxies'] else '-' for n in names]
+        cells += [f'{s["ratios"][p]:.2f}' if p in s['ratios'] else '-' for p in ('nginx', 'haproxy', 'h2o')]
+        measured = [n for n in names if n in s['proxies'] and s['proxies'][n]['p50_us']]
         cells.append('; '.join(f'{s["proxies"][n]["p50_us"]:.0f}, {s["proxies"][n]["p99_us"]:.0f}'
-                               for n in names))
+                               for n in measured) or '-')
         rows.append(f'| {s["what"]} | ' + ' | '.join(cells) + ' |')
     rows += ['', '| other | ' + ' | '.join(names) + ' |', '|---' * (len(names) + 1) + '|']
     for name in SPECIAL:
@@ -410,7 +516,7 @@ def parse():
     a.add_argument('--rounds', type=int, default=None, help='default 7, with --quick 3')
     a.add_argument('--seconds', type=float, default=None, help='of one round; default 2, --quick 0.5')
     a.add_argument('--quick', action='store_true', help='short rounds and smaller numbers')
-    a.add_argument('--proxies', default='nginx,haproxy,sluice', help='default: %(default)s')
+    a.add_argument('--proxies', default='nginx,haproxy,h2o,sluice', help='default: %(default)s')
     a.add_argument('--sluice', default=Sluice.binary, metavar='FILE', help='the binary to measure')
     a.add_argument('--compare', metavar='FILE', help='another build of sluice to run beside it, as "other"')
     a.add_argument('--build', default=os.path.join(ROOT, 'build'), metavar='DIR',
@@ -459,6 +565,8 @@ def main():
         for name in chosen:
             if name in SCENARIOS:
                 bench.run_load(name)
+            elif name in HELD:
+                bench.run_held(name)
             else:
                 getattr(bench, 'run_' + name)()
         save(bench, o, not o.only and not o.quick and bench.names == list(ALL))

@@ -15,9 +15,11 @@ struct client_ops {
     void (*send)(struct client *, struct attempt *);
     void (*more)(struct client *, struct attempt *); /* more of the request's body is there */
     void (*room)(struct client *, struct attempt *); /* room for more of the answer's */
-    /* The attempt leaves: h1 closes, h2 resets the stream. */
+    /* The attempt leaves (a->conn becomes NULL): h1 closes, h2 resets the stream. */
     void (*abandon)(struct client *, struct attempt *);
-    void (*close)(struct client *); /* an idle one */
+    void (*close)(struct client *); /* an idle one, now */
+    /* Takes no attempt any more; closes once those under way have ended, at once if idle. */
+    void (*retire)(struct client *);
 };
 
 struct client {
@@ -27,8 +29,10 @@ struct client {
     struct pool *pool;
     struct address to;
     uint32_t epoch, requests;      /* of the endpoint when it connected; attempts so far */
-    uint32_t streams, streams_max; /* under way; how many more attempts it takes at once */
+    uint32_t streams, streams_max; /* attempts under way; the most at once (shared: 0 for one that
+                                    * takes no more) */
 };
+
 static inline struct client *client_of(struct list *node) {
     return container_of(node, struct client, node);
 }
@@ -36,3 +40,24 @@ static inline struct client *client_of(struct list *node) {
 static inline bool client_kept(const struct client *c) {
     return c->requests > c->streams;
 }
+static inline bool client_has_room(const struct client *c) {
+    return c->streams < c->streams_max;
+}
+
+/* Of the kind that the service speaks, connecting to the pool's endpoint; *shared: it carries many
+ * attempts at once. NULL: *why. */
+must_use struct client *client_open(struct pool *p, const struct service_conf *s, bool *shared,
+                                    enum fault *why);
+
+/* ---- what the clients have in common ---- */
+
+/* Starts to connect to the pool's endpoint (c->pool and the watch's handler are set). FAULT_NONE:
+ * it is under way. */
+must_use enum fault client_connect(struct client *c);
+enum client_connected { CLIENT_NOT_YET, CLIENT_CONNECTED, CLIENT_REFUSED };
+/* What events mean for a socket that connects. REFUSED: *detail says why. Counts what happened. */
+enum client_connected client_connected(struct client *c, uint32_t events, const char **detail);
+/* It could not be connected to, or not in time: counted, the next one goes to another address. */
+void client_connect_failed(struct client *c);
+/* An open one is closed and counted; its place in the pool is given back. */
+void client_closed(struct client *c, bool was_connected);

@@ -1,11 +1,12 @@
 /*
- * h1_client_conn - the inside of a connection to a service, shared by its two files: h1_client.c is
- * its life, its requests and its time, h1_client_read.c reads answers. Owner: its pool. Thread:
- * that of the pool.
+ * h1_client_conn - the inside of a connection to a service, shared by its files: h1_client.c is its
+ * life and its requests, h1_client_time.c how long each phase may last, h1_client_read.c reads
+ * answers. Owner: its pool. Thread: that of the pool.
  */
 #pragma once
 #include "back/h1_client.h"
 #include "back/pool.h"
+#include "core/h1_wire.h"
 
 enum client_state { CLIENT_CONNECTING, CLIENT_BUSY, CLIENT_IDLE, CLIENT_CLOSED };
 
@@ -16,35 +17,61 @@ struct client_in {
     char bytes[];
 };
 
+/* What HTTP/1.1 knows of an attempt (its `part`). */
+struct h1_part {
+    struct h1_message m; /* of the answer */
+    struct h1_writer w;  /* request, as it goes */
+    struct h1_reader r;  /* answer, as it comes */
+    bool blocked;        /* the socket takes no more for now */
+    bool broken;         /* it never will again */
+    bool tunnel;         /* the request asked for one */
+    unsigned interims;
+};
+
 struct h1_client {
-    struct stream stream;
-    struct list node; /* in the pool's idle or busy list */
-    struct pool *pool;
+    struct client c;
     struct attempt *a; /* NULL: idle */
+    struct h1_part *p; /* of a; its request has been printed */
     struct client_in *in;
     struct output output;
     struct reader reader;
     struct deferred free;
     struct timer timer;
-    struct address to;
     uint64_t since; /* ns: the phase that the timer watches began */
     uint64_t acked; /* bytes that the service had really taken when it last took no more */
-    uint32_t epoch, requests, idle_ms, keepalive_requests;
+    uint32_t idle_ms, keepalive_requests;
     unsigned char state; /* enum client_state */
 };
 
-static inline struct thread *client_thread(const struct h1_client *c) {
-    return c->pool->thread;
+static inline struct h1_client *h1_client_of(struct client *c) {
+    return container_of(c, struct h1_client, c);
 }
-static inline uint64_t client_now(const struct h1_client *c) {
-    return client_thread(c)->loop.now;
+static inline struct thread *h1_client_thread(const struct h1_client *c) {
+    return c->c.pool->thread;
+}
+static inline uint64_t h1_client_now(const struct h1_client *c) {
+    return h1_client_thread(c)->loop.now;
 }
 
 /* h1_client.c */
 /* The attempt has failed; its connection goes first, so that a new try does not find it. */
-void client_fail(struct h1_client *c, enum fault why, const char *detail);
+void h1_client_fail(struct h1_client *c, enum fault why, const char *detail);
+/* The same while it was still connecting. */
+void h1_client_not_connected(struct h1_client *c, enum fault why, const char *detail);
 /* The answer has been read to its end, `excess` bytes lie behind it. */
-void client_answered(struct h1_client *c, size_t excess);
+void h1_client_answered(struct h1_client *c, size_t excess);
+void h1_client_close(struct h1_client *c); /* has no attempt */
+
+/* h1_client_write.c */
+/* Prints the attempt's request; it goes out in this drain. False: no memory, the attempt has
+ * failed. */
+bool h1_client_request(struct h1_client *c);
+void h1_client_flush(struct output *o);
+
+/* h1_client_time.c */
+void h1_client_arm(struct h1_client *c, uint64_t ms);
+void h1_client_watch_phases(struct h1_client *c);
+void h1_client_timed_out(struct timer *t);
 
 /* h1_client_read.c */
-void client_read(struct h1_client *c); /* as much of the answer as there is room for */
+void h1_client_read(struct h1_client *c); /* as much of the answer as there is room for */

@@ -5,33 +5,21 @@
 enum { READS_PER_TURN = 256 * 1024 };
 
 static const struct limits_conf *limits(const struct h1_client *c) {
-    const struct exchange *x = c->a->x;
-    return x->route && x->route->limits ? x->route->limits : &x->snap->snapshot->limits;
-}
-
-static enum fault as_upstream(enum fault f) {
-    switch (fault_table[f].status) {
-    case 431:
-        return FAULT_UPSTREAM_HEADER_TOO_LARGE;
-    case 503:
-        return f; /* our own memory */
-    default:
-        return fault_table[f].who == FAULT_WHO_UPSTREAM ? f : FAULT_UPSTREAM_BAD_FRAMING;
-    }
+    return attempt_limits(c->a);
 }
 
 static bool feed(struct h1_client *c, struct span in) {
     struct attempt *a = c->a;
     struct exchange *x = a->x;
     size_t used;
-    switch (h1_reader_feed(&a->r, &x->down_half.source, &x->arena, in, &used)) {
+    switch (h1_reader_feed(&c->p->r, &x->down_half.source, &x->arena, in, &used)) {
     case H1_READ_MORE:
         return true;
     case H1_READ_END:
-        client_answered(c, in.n - used);
+        h1_client_answered(c, in.n - used);
         return false;
     case H1_READ_FAULT:
-        client_fail(c, as_upstream(a->r.fault), fault_table[a->r.fault].code);
+        h1_client_fail(c, fault_of_upstream(c->p->r.fault), fault_table[c->p->r.fault].code);
         return false;
     }
     return false;
@@ -44,11 +32,11 @@ static bool take_interim(struct h1_client *c, const struct h1_parser *p, const c
     struct h1_message m;
     struct head *h = arena_alloc(&x->arena, sizeof *h);
     head_init(h, &x->arena);
-    enum fault f = h1_response(p, bytes, &x->req, a->tunnel, h, &m);
-    if (!f && ++a->interims > limits(c)->interim_responses_max)
+    enum fault f = h1_response(p, bytes, &x->req, c->p->tunnel, h, &m);
+    if (!f && ++c->p->interims > limits(c)->interim_responses_max)
         f = FAULT_UPSTREAM_TOO_MANY_INTERIM;
     if (f) {
-        client_fail(c, as_upstream(f), fault_table[f].code);
+        h1_client_fail(c, fault_of_upstream(f), fault_table[f].code);
         return false;
     }
     if (h->status == 103)
@@ -74,16 +62,16 @@ static int64_t answer_length(const struct h1_message *m, int status) {
 static bool take_final(struct h1_client *c, const struct h1_parser *p, const char *bytes) {
     struct attempt *a = c->a;
     struct exchange *x = a->x;
-    enum fault f = h1_response(p, bytes, &x->req, a->tunnel, &x->resp, &a->m);
+    enum fault f = h1_response(p, bytes, &x->req, c->p->tunnel, &x->resp, &c->p->m);
     if (f) {
         head_init(&x->resp, &x->arena);
-        client_fail(c, as_upstream(f), fault_table[f].code);
+        h1_client_fail(c, fault_of_upstream(f), fault_table[f].code);
         return false;
     }
     a->head_read = true;
     x->upstream_status = x->resp.status;
-    x->down_half.length = answer_length(&a->m, x->resp.status);
-    h1_reader_start(&a->r, &a->m, false, &limits(c)->h1_trailers);
+    x->down_half.length = answer_length(&c->p->m, x->resp.status);
+    h1_reader_start(&c->p->r, &c->p->m, false, &limits(c)->h1_trailers);
     exchange_respond(x);
     return c->a == a; /* a filter may have answered instead */
 }
@@ -108,18 +96,18 @@ static bool keep_head(struct h1_client *c, struct span all, const struct h1_pars
 /* Takes heads from `all`, interim ones and the final one; then what follows is body. */
 static void take_heads(struct h1_client *c, struct span all) {
     struct attempt *a = c->a;
-    struct h1_parser *p = c->in ? &c->in->parser : &client_thread(c)->parser;
+    struct h1_parser *p = c->in ? &c->in->parser : &h1_client_thread(c)->parser;
     if (!c->in)
         h1_parser_init(p, H1_RESPONSE, &limits(c)->h1_response);
     for (;;) {
         enum h1_status s = h1_parse(p, all.p, all.n);
         if (s == H1_FAULT) {
-            client_fail(c, as_upstream(p->fault), fault_table[p->fault].code);
+            h1_client_fail(c, fault_of_upstream(p->fault), fault_table[p->fault].code);
             return;
         }
         if (s == H1_MORE) {
             if (!keep_head(c, all, p))
-                client_fail(c, FAULT_OUT_OF_MEMORY, NULL);
+                h1_client_fail(c, FAULT_OUT_OF_MEMORY, NULL);
             return;
         }
         bool final = p->status >= 200 || p->status == 101;
@@ -130,42 +118,42 @@ static void take_heads(struct h1_client *c, struct span all) {
         c->in = NULL;
         if (final)
             break;
-        p = &client_thread(c)->parser;
+        p = &h1_client_thread(c)->parser;
         h1_parser_init(p, H1_RESPONSE, &limits(c)->h1_response);
         if (!all.n)
             return;
     }
-    if (c->a == a &&
-        (all.n || a->r.framing == FRAMING_NONE || (a->r.framing == FRAMING_LENGTH && !a->r.left)))
+    if (c->a == a && (all.n || c->p->r.framing == FRAMING_NONE ||
+                      (c->p->r.framing == FRAMING_LENGTH && !c->p->r.left)))
         feed(c, all);
 }
 
 static void read_ended(struct h1_client *c, enum io_result r) {
     struct attempt *a = c->a;
     if (!a->head_read) {
-        client_fail(c, r == IO_RESET ? FAULT_UPSTREAM_RESET : FAULT_UPSTREAM_CLOSED, NULL);
+        h1_client_fail(c, r == IO_RESET ? FAULT_UPSTREAM_RESET : FAULT_UPSTREAM_CLOSED, NULL);
         return;
     }
-    if (r == IO_END && h1_reader_eof(&a->r, &a->x->down_half.source) == H1_READ_END)
-        client_answered(c, 0);
+    if (r == IO_END && h1_reader_eof(&c->p->r, &a->x->down_half.source) == H1_READ_END)
+        h1_client_answered(c, 0);
     else
-        client_fail(c, FAULT_UPSTREAM_TRUNCATED, NULL);
+        h1_client_fail(c, FAULT_UPSTREAM_TRUNCATED, NULL);
 }
 
 static enum io_result read_piece(struct h1_client *c, size_t want, struct span *all) {
-    struct loop *l = &client_thread(c)->loop;
+    struct loop *l = &h1_client_thread(c)->loop;
     size_t had = c->in ? c->in->len : 0;
     struct span got;
     if (had) {
         memcpy(l->scratch + l->scratch_used, c->in->bytes, had);
         l->scratch_used += had;
     }
-    enum io_result r = stream_read(l, &c->stream, want, &got);
+    enum io_result r = stream_read(l, &c->c.stream, want, &got);
     if (r != IO_OK) {
         l->scratch_used -= had;
         return r;
     }
-    count_add(client_thread(c)->counters.upstream_bytes_received, got.n);
+    count_add(h1_client_thread(c)->counters.upstream_bytes_received, got.n);
     *all = span_of(got.p - had, got.n + had);
     return IO_OK;
 }
@@ -176,45 +164,45 @@ static bool read_pipe(struct h1_client *c) {
     struct attempt *a = c->a;
     struct half *h = &a->x->down_half;
     struct body *b = &h->source;
-    uint64_t left = a->head_read ? h1_reader_plain(&a->r) : 0;
-    if (left < PIPE_WORTH || !half_takes_pipe(h) || !c->stream.ops->read_pipe)
+    uint64_t left = a->head_read ? h1_reader_plain(&c->p->r) : 0;
+    if (left < PIPE_WORTH || !half_takes_pipe(h) || !c->c.stream.ops->read_pipe)
         return false;
     b->full = true; /* whatever happens, tell when there is room again */
     if (b->size)
         return true;
-    struct pipe *p = pipe_take(&client_thread(c)->loop);
+    struct pipe *p = pipe_take(&h1_client_thread(c)->loop);
     if (!p)
         return false;
     /* Also for a reader that falls behind: small pieces would cost more than what they save, and
      * these bytes lie where the socket's own buffer is, a few at a time in it. */
     size_t most = b->limit > PIPE_PIECE ? b->limit : PIPE_PIECE;
     size_t got, want = left < most ? (size_t)left : most;
-    enum io_result r = c->stream.ops->read_pipe(&c->stream, p, want, &got);
-    struct slice *s = r == IO_OK ? slice_pipe(&client_thread(c)->loop.pond, p, got) : NULL;
+    enum io_result r = c->c.stream.ops->read_pipe(&c->c.stream, p, want, &got);
+    struct slice *s = r == IO_OK ? slice_pipe(&h1_client_thread(c)->loop.pond, p, got) : NULL;
     if (!s)
         p->give(p, r == IO_OK ? got : 0);
     if (r == IO_AGAIN) {
-        c->stream.readable = false;
+        c->c.stream.readable = false;
         return true;
     }
-    c->since = client_now(c);
+    c->since = h1_client_now(c);
     if (r != IO_OK) {
         read_ended(c, r);
     } else if (!s) {
-        client_fail(c, FAULT_OUT_OF_MEMORY, NULL);
+        h1_client_fail(c, FAULT_OUT_OF_MEMORY, NULL);
     } else {
-        count_add(client_thread(c)->counters.upstream_bytes_received, got);
+        count_add(h1_client_thread(c)->counters.upstream_bytes_received, got);
         body_push(b, s);
-        if (h1_reader_passed(&a->r, b, got) == H1_READ_END)
-            client_answered(c, 0);
+        if (h1_reader_passed(&c->p->r, b, got) == H1_READ_END)
+            h1_client_answered(c, 0);
     }
     return true;
 }
 
-void client_read(struct h1_client *c) {
-    struct loop *l = &client_thread(c)->loop;
+void h1_client_read(struct h1_client *c) {
+    struct loop *l = &h1_client_thread(c)->loop;
     size_t share = READS_PER_TURN;
-    while (c->a && c->stream.readable) {
+    while (c->a && c->c.stream.readable) {
         struct attempt *a = c->a;
         size_t want = a->head_read ? body_read_size(&a->x->down_half.source) : SCRATCH_MIN;
         struct span all;
@@ -231,7 +219,7 @@ void client_read(struct h1_client *c) {
         enum io_result r = read_piece(c, want < left ? want : left, &all);
         if (r == IO_AGAIN)
             return;
-        c->since = client_now(c);
+        c->since = h1_client_now(c);
         if (r != IO_OK) {
             read_ended(c, r);
             return;
@@ -239,7 +227,7 @@ void client_read(struct h1_client *c) {
         share -= all.n < share ? all.n : share;
         if (!a->got_byte) {
             a->got_byte = true;
-            a->x->t.first_byte = client_now(c);
+            a->x->t.first_byte = h1_client_now(c);
         }
         if (!a->head_read)
             take_heads(c, all);

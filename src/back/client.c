@@ -1,0 +1,66 @@
+/* What connections to services have in common, whatever they speak: how they begin and end. */
+#include "back/client.h"
+#include "back/h1_client.h"
+#include "back/h2_client.h"
+#include "back/pool.h"
+#include "io/tcp.h"
+#include <errno.h>
+
+struct client *client_open(struct pool *p, const struct service_conf *s, bool *shared,
+                           enum fault *why) {
+    *shared = s->protocol == PROTOCOL_H2 && !s->tls && !s->proxy_protocol;
+    return *shared ? h2_client_connect(p, s, why) : h1_client_connect(p, s, why);
+}
+
+static enum fault connect_fault(int err) {
+    switch (err) {
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+    case EADDRNOTAVAIL:
+        return FAULT_LOCAL_RESOURCE;
+    default:
+        return FAULT_CONNECT_FAILED;
+    }
+}
+
+void client_connect_failed(struct client *c) {
+    count_up(c->pool->thread, upstream_connections_failed);
+    endpoint_connect_failed(c->pool->endpoint, &c->to);
+}
+
+enum fault client_connect(struct client *c) {
+    struct pool *p = c->pool;
+    if (!endpoint_address(p->endpoint, &c->to, &c->epoch))
+        return FAULT_DNS_FAILED;
+    int err = tcp_connect(&p->thread->loop, &c->stream, &c->to);
+    if (!err)
+        return FAULT_NONE;
+    client_connect_failed(c);
+    return connect_fault(err);
+}
+
+enum client_connected client_connected(struct client *c, uint32_t events, const char **detail) {
+    int err = events & (EPOLLERR | EPOLLHUP) ? tcp_error(&c->stream) : 0;
+    if ((events & (EPOLLERR | EPOLLHUP)) && !err)
+        err = ECONNRESET;
+    if (err) {
+        *detail = strerror(err);
+        client_connect_failed(c);
+        return CLIENT_REFUSED;
+    }
+    if (!(events & EPOLLOUT))
+        return CLIENT_NOT_YET;
+    count_up(c->pool->thread, upstream_connections_opened);
+    atomic_fetch_add_explicit(&c->pool->endpoint->connects, 1, memory_order_relaxed);
+    return CLIENT_CONNECTED;
+}
+
+void client_closed(struct client *c, bool was_connected) {
+    if (was_connected)
+        count_up(c->pool->thread, upstream_connections_closed);
+    list_remove(&c->node);
+    stream_close(&c->pool->thread->loop, &c->stream);
+    pool_closed(c->pool);
+}

@@ -52,6 +52,8 @@
     F(MISDIRECTED, 421, "misdirected", CLIENT, 0,                                                  \
       "this connection was made for another host, with other rules")                               \
     F(BAD_UPGRADE, 400, "bad_upgrade", CLIENT, 1, "the WebSocket upgrade is malformed")            \
+    F(UNKNOWN_PROTOCOL, 501, "unknown_protocol", CLIENT, 0,                                        \
+      "the only protocol that CONNECT carries here is websocket")                                  \
     /* framing */                                                                                  \
     F(CL_AND_TE, 400, "cl_and_te", CLIENT, 1, "Content-Length and Transfer-Encoding together")     \
     F(BAD_TE, 400, "bad_te", CLIENT, 1, "Transfer-Encoding is malformed")                          \

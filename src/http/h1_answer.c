@@ -1,6 +1,7 @@
 /* From parsed offsets to a head in the arena: responses and trailers. */
 #include "http/h1_copy.h"
 #include "http/h1_hop.h"
+#include "http/request.h"
 
 struct answer {
     struct head *h;
@@ -118,12 +119,6 @@ enum fault h1_response(const struct h1_parser *p, const char *bytes, const struc
     if (f == FAULT_NONE)
         hop_apply(&a.hop, h);
     return f;
-}
-
-/* RFC 9110 6.5.1: nothing that frames, routes, authenticates or identifies comes after the fact. */
-static bool may_trail(enum hdr_id id) {
-    return id != HDR_HOST && !(hdr_table[id].flags & (HF_NO_TRAILER | HF_HOP | HF_FRAMING |
-                                                      HF_FORWARDED | HF_IDENTITY | HF_OVERRIDE));
 }
 
 enum fault h1_trailers(const struct h1_parser *p, const char *bytes, bool request, struct head *h) {

@@ -2,6 +2,7 @@
  * the gateway knows point into its table, others are made lower-case where they were copied to. */
 #include "http/h1_copy.h"
 #include "http/h1_hop.h"
+#include "http/request.h"
 
 /* What the fields of one request say besides themselves. */
 struct seen {
@@ -9,9 +10,10 @@ struct seen {
     struct h1_message *m;
     struct hop hop;
     struct framing_in framing;
-    unsigned hosts, expects, ws_keys, ws_versions;
-    struct span host, ws_key, ws_version;
-    bool websocket, continues;
+    struct request_seen seen;
+    unsigned hosts, ws_keys;
+    struct span host, ws_key;
+    bool websocket;
 };
 
 static struct span first(unsigned *count, struct span *value, struct span v) {
@@ -20,8 +22,7 @@ static struct span first(unsigned *count, struct span *value, struct span v) {
     return v;
 }
 
-/* Fields that are for the doors, or that name something about the message. *keep: it stays in the
- * head. */
+/* Fields that this door reads itself. */
 static enum fault read_special(struct seen *s, enum hdr_id id, struct span v, bool *keep) {
     *keep = false;
     if (id == HDR_HOST)
@@ -32,29 +33,20 @@ static enum fault read_special(struct seen *s, enum hdr_id id, struct span v, bo
         first(&s->framing.cl_count, &s->framing.cl, v);
     else if (id == HDR_TRANSFER_ENCODING)
         first(&s->framing.te_count, &s->framing.te, v);
-    else if (id == HDR_EXPECT)
-        s->continues = s->expects++ == 0 && span_eq_nocase(v, SPAN("100-continue"));
     else if (id == HDR_UPGRADE)
         s->websocket |= list_has(v, SPAN("websocket"));
     else if (id == HDR_SEC_WEBSOCKET_KEY)
         first(&s->ws_keys, &s->ws_key, v);
-    else if (hdr_table[id].flags & HF_IDENTITY)
-        s->m->stripped_identity++;
-    else if (!(hdr_table[id].flags & (HF_HOP | HF_FRAMING | HF_OVERRIDE)))
-        *keep = true;
+    else
+        return request_field(&s->seen, s->h, id, v, keep);
     return FAULT_NONE;
 }
 
 static enum fault read_known(struct seen *s, enum hdr_id id, struct span v) {
-    bool keep = true;
-    unsigned flags = hdr_table[id].flags;
-    enum fault f = FAULT_NONE;
-    if (id == HDR_HOST || flags & (HF_HOP | HF_FRAMING | HF_IDENTITY | HF_OVERRIDE))
-        f = read_special(s, id, v, &keep);
-    else if (flags & HF_SINGLE && hdr_has(s->h, id))
-        f = FAULT_DUPLICATE_HEADER;
-    else if (id == HDR_SEC_WEBSOCKET_VERSION)
-        first(&s->ws_versions, &s->ws_version, v);
+    bool keep;
+    enum fault f = id == HDR_HOST || hdr_table[id].flags & HF_SPECIAL
+                       ? read_special(s, id, v, &keep)
+                       : request_field(&s->seen, s->h, id, v, &keep);
     if (keep && f == FAULT_NONE)
         field_push(s->h, id, hdr_table[id].name, v);
     return f;
@@ -98,10 +90,10 @@ static enum fault judge_framing(struct seen *s) {
 }
 
 static enum fault judge_expect(struct seen *s) {
-    if (s->expects && !s->continues)
+    if (s->seen.expects && !s->seen.continues)
         return FAULT_EXPECT_FAILED;
     bool body = s->m->framing == FRAMING_CHUNKED || s->m->length > 0;
-    s->m->expect_continue = s->expects && body && !s->m->http10; /* RFC 9110 10.1.1 */
+    s->m->expect_continue = s->seen.expects && body && !s->m->http10; /* RFC 9110 10.1.1 */
     return FAULT_NONE;
 }
 
@@ -125,13 +117,11 @@ static enum fault judge_upgrade(struct seen *s, const struct h1_rules *rules) {
     if (!s->websocket || !s->hop.upgrade || m->http10)
         return FAULT_NONE;
     bool body = m->framing == FRAMING_CHUNKED || m->length > 0;
-    if (s->h->method != METHOD_GET || body || s->ws_keys != 1 || !ws_key_ok(s->ws_key) ||
-        s->ws_versions != 1)
+    if (s->h->method != METHOD_GET || body || s->ws_keys != 1 || !ws_key_ok(s->ws_key))
         return FAULT_BAD_UPGRADE;
-    if (!span_eq(s->ws_version, SPAN("13")))
-        return FAULT_UPGRADE_REFUSED;
-    if (!rules->upgrades)
-        return FAULT_NONE;
+    enum fault f = request_ws_version(&s->seen);
+    if (f != FAULT_NONE || !rules->upgrades)
+        return f;
     m->upgrade = true;
     m->ws_key = s->ws_key;
     m->framing = FRAMING_TUNNEL;
@@ -141,24 +131,11 @@ static enum fault judge_upgrade(struct seen *s, const struct h1_rules *rules) {
     return FAULT_NONE;
 }
 
-/* A known method in another case is refused: something behind might take it for the method it is
- * not. */
-static enum fault judge_method(struct head *h, struct span text) {
-    h->method = method_lookup(text);
-    h->method_text = h->method == METHOD_OTHER ? text : method_name(h->method);
-    if (h->method == METHOD_CONNECT || h->method == METHOD_TRACE)
-        return FAULT_METHOD_REFUSED;
-    for (unsigned m = 1; h->method == METHOD_OTHER && m < METHOD_COUNT; m++)
-        if (span_eq_nocase(text, method_name((enum method)m)))
-            return FAULT_BAD_METHOD;
-    return FAULT_NONE;
-}
-
 static enum fault judge_start(const struct h1_parser *p, const char *base,
                               const struct h1_rules *rules, struct head *h) {
     h->scheme = rules->scheme;
     h->target = span_of(base + p->target, p->target_len);
-    enum fault f = judge_method(h, span_of(base + p->method, p->method_len));
+    enum fault f = request_method(h, span_of(base + p->method, p->method_len));
     return f == FAULT_NONE ? uri_target(h, h->target, &rules->uri) : f;
 }
 
@@ -197,6 +174,7 @@ enum fault h1_request(const struct h1_parser *p, const char *bytes, const struct
         f = judge_expect(&s);
     if (f == FAULT_NONE)
         f = judge_upgrade(&s, rules);
+    m->stripped_identity = s.seen.stripped;
     if (f != FAULT_NONE)
         return f;
     m->keep_alive = !s.hop.close && (!m->http10 || s.hop.keep_alive);

@@ -20,8 +20,9 @@ ROOT = os.path.dirname(HERE)
 
 class Setup:
     """speaks: what clients speak: http1, h2c, tls (HTTP/1.1 and HTTP/2 by ALPN), grpc (HTTP/2 in clear text
-    on both sides), ws (WebSockets). log: an access log in each one's cheapest whole form. big: tuned for large bodies. routes: that many
-    routes with captures instead of one (0: one). config: sluice's own file instead of a made one."""
+    on both sides), ws (WebSockets). log: an access log in each one's cheapest whole form. big: tuned for
+    large bodies. routes: that many routes with captures instead of one (0: one). config: sluice's own file
+    instead of a made one."""
 
     def __init__(self, speaks='http1', log=False, big=False, routes=0, config=None, reload=False):
         self.speaks, self.log, self.big, self.routes = speaks, log, big, routes

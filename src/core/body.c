@@ -149,6 +149,8 @@ void body_pop(struct body *b, size_t n) {
         b->full = false;
         b->tell = true;
         exchange_wake(b->x);
+    } else if (b->ended && !b->size && b->x->tunnel) {
+        exchange_wake(b->x); /* the front waits for it */
     }
 }
 

@@ -292,7 +292,8 @@ static void move_request(struct exchange *x) {
         x->back->readable(x);
     if (x->state != X_DONE && source->in > x->max_body && !source->stopped)
         exchange_fail(x, FAULT_BODY_TOO_LARGE, NULL);
-    if (x->state != X_DONE && source->tell) {
+    bool over = x->tunnel && body_done(sink);
+    if (x->state != X_DONE && (source->tell || over)) {
         source->tell = false;
         x->front->room(x);
     }

@@ -27,7 +27,9 @@ struct front_ops {
     void (*head)(
         struct exchange *); /* x->interim is ready, or (it is NULL) x->resp: the final one */
     void (*readable)(struct exchange *); /* response body: data, or its end with trailers */
-    void (*room)(struct exchange *);     /* request body: wanted, room again, or not wanted */
+    /* Request body: wanted, room again, or not wanted. Of a tunnel also, perhaps more than once:
+     * its end has been taken, so when the answer has left the tunnel is over. */
+    void (*room)(struct exchange *);
     void (*failed)(struct exchange *);   /* the answer breaks off: reset. Last call */
 };
 struct back_ops {

@@ -35,9 +35,20 @@ static bool bodiless(const struct exchange *x) {
     return x->req.method == METHOD_HEAD || x->resp.status == 204 || x->resp.status == 304;
 }
 
+/* RFC 6455 4.2.2. The connection ends with the tunnel. */
+static enum framing tunnel_framing(struct h1_conn *c, struct exchange *x, struct h1_print *how) {
+    char *accept = arena_alloc(&x->arena, 28);
+    ws_accept(c->work->m.ws_key, accept);
+    how->ws_key = span_of(accept, 28);
+    how->framing = FRAMING_TUNNEL;
+    return FRAMING_TUNNEL;
+}
+
 /* What the head says about the body's end, and what is really sent behind it. */
 static enum framing answer_framing(struct h1_conn *c, struct exchange *x, struct h1_print *how) {
     int64_t length = x->down_half.length;
+    if (x->tunnel)
+        return tunnel_framing(c, x, how);
     if (bodiless(x)) {
         how->framing = length >= 0 && x->resp.status != 204 ? FRAMING_LENGTH : FRAMING_NONE;
         how->no_length = how->framing == FRAMING_NONE;
@@ -82,6 +93,8 @@ static void front_head(struct exchange *x) {
         body_want(x->down_half.sink);
     x->down_half.sink->pipes = framing == FRAMING_LENGTH && c->door.stream.ops->write_pipe;
     loop_output(&conn_thread(c)->loop, &c->output);
+    if (x->tunnel) /* what came behind the request, and was nobody's until now */
+        loop_unfinished(&conn_thread(c)->loop, &c->reader);
 }
 
 static void front_readable(struct exchange *x) {
@@ -93,7 +106,9 @@ static void front_readable(struct exchange *x) {
 static void front_room(struct exchange *x) {
     struct h1_conn *c = x->front_data;
     struct h1_work *w = c->work;
-    if (w->request_done || x->up_half.source.stopped)
+    if (x->tunnel && w->head_written)
+        loop_output(&conn_thread(c)->loop, &c->output); /* it may be over */
+    if (w->request_done || x->up_half.source.stopped || !conn_may_read_body(c))
         return;
     if (w->expect && !x->head_told && x->facts.http_minor >= 11) {
         w->expect = false;
@@ -103,7 +118,8 @@ static void front_room(struct exchange *x) {
     /* Since the last byte there was no room for more: that is not the client's time. */
     w->body_since += conn_now(c) - w->body_last;
     w->body_last = conn_now(c);
-    conn_arm(c, conn_route_limits(c)->body_idle_timeout_ms);
+    if (!conn_streams(c))
+        conn_arm(c, conn_route_limits(c)->body_idle_timeout_ms);
     if (c->door.stream.readable)
         h1_read(c);
 }
@@ -118,13 +134,14 @@ static void front_failed(struct exchange *x) {
 const struct front_ops h1_front = {"h1", front_head, front_readable, front_room, front_failed};
 
 static void answer_left(struct h1_conn *c) {
-    bool done = c->work->request_done;
+    bool done = c->work->request_done, tunnel = c->x->tunnel;
     struct exchange *x = c->x;
     c->x = NULL;
     c->work = NULL;
+    bool more = c->in || c->door.stream.readable;
     exchange_finish(x);
-    if (!c->keep) {
-        if (done && !c->in && !c->door.stream.readable)
+    if (!c->keep || (conn_thread(c)->draining && !more)) {
+        if (done && (tunnel ? !c->in : !more))
             conn_close(c);
         else
             conn_linger(c);
@@ -132,7 +149,7 @@ static void answer_left(struct h1_conn *c) {
     }
     c->state = H1_IDLE;
     conn_arm(c, conn_limits(c)->keepalive_timeout_ms);
-    if (c->in || c->door.stream.readable)
+    if (more)
         loop_unfinished(&conn_thread(c)->loop, &c->reader);
 }
 
@@ -198,6 +215,16 @@ static enum io_result send_some(struct h1_conn *c, size_t *all, size_t *took) {
     return p ? c->door.stream.ops->write_pipe(&c->door.stream, p, *all, more, took) : IO_OK;
 }
 
+/* All that the service had to say has left. The client may still have something to say (RFC 6455
+ * does not end so, but what runs over TCP may): the tunnel ends when that has been taken too. */
+static bool tunnel_over(struct h1_conn *c) {
+    const struct body *up = c->x->up_half.sink;
+    if (!c->work->shut)
+        c->door.stream.ops->shut(&c->door.stream);
+    c->work->shut = true;
+    return up->stopped || body_done(up);
+}
+
 void h1_flush(struct output *o) {
     struct h1_conn *c = container_of(o, struct h1_conn, output);
     if (!c->x || c->work->blocked)
@@ -222,6 +249,6 @@ void h1_flush(struct output *o) {
         if (w->w.body && took >= w->w.body->limit / 2)
             body_pace(w->w.body, true);
     }
-    if (w->head_written && h1_writer_done(&w->w))
+    if (w->head_written && h1_writer_done(&w->w) && (!x->tunnel || tunnel_over(c)))
         answer_left(c);
 }

@@ -27,7 +27,8 @@ struct h1_work {
     bool held;         /* a chunked request, not started before it has proven clean so far */
     bool request_done; /* its body has been read entirely */
     bool head_written, expect;
-    bool blocked;                               /* the socket takes no more for now */
+    bool shut;    /* of a tunnel: its end has been told to the client */
+    bool blocked; /* the socket takes no more for now */
     uint64_t body_since, body_bytes, body_last; /* ns, bytes: of the body as it comes */
     bool blocked_looked;                        /* blocked_bytes: what had been taken then */
     uint64_t blocked_since, blocked_bytes;
@@ -68,6 +69,14 @@ static inline const struct limits_conf *conn_route_limits(const struct h1_conn *
     const struct route *r = c->x ? c->x->route : NULL;
     bool own = r && r->limits && r->limits != &c->x->snap->snapshot->limits;
     return own ? r->limits : conn_limits(c);
+}
+/* A tunnel, asked for or standing, or another stream: how long it may be silent the core knows. */
+static inline bool conn_streams(const struct h1_conn *c) {
+    return c->work->m.upgrade || c->x->streams;
+}
+/* What follows a head that asks for a tunnel is the tunnel's once it stands, and else nobody's. */
+static inline bool conn_may_read_body(const struct h1_conn *c) {
+    return !c->work->m.upgrade || (c->x->tunnel && c->work->head_written);
 }
 static inline void conn_arm(struct h1_conn *c, uint64_t ms) {
     if (ms)

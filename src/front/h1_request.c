@@ -49,8 +49,8 @@ static struct h1_rules rules_of(const struct exchange *x) {
     const struct limits_conf *own = x->facts.listener ? x->facts.listener->limits : NULL;
     const struct limits_conf *l = own ? own : &x->snap->snapshot->limits;
     return (struct h1_rules){.uri = {l->keep_encoded_slash, l->query_params_max},
-                             .scheme =
-                                 x->facts.listener ? x->facts.listener->scheme : SPAN("http")};
+                             .scheme = x->facts.listener ? x->facts.listener->scheme : SPAN("http"),
+                             .upgrades = true};
 }
 
 /* What is known of the request still goes into the head, for the log. */
@@ -127,6 +127,27 @@ static void start_or_hold(struct h1_conn *c) {
         loop_unfinished(&conn_thread(c)->loop, &c->reader);
 }
 
+/* What came behind the head. False: it was malformed, and has been dealt with. */
+static bool take_rest(struct h1_conn *c, struct span rest) {
+    struct h1_work *w = c->work;
+    size_t used = 0;
+    if (w->m.upgrade) {
+        bool kept = !rest.n || keep_bytes(c, rest.p, rest.n, NULL);
+        if (!kept)
+            exchange_refuse(c->x, FAULT_OUT_OF_MEMORY);
+        return kept;
+    }
+    bool empty =
+        w->m.framing == FRAMING_NONE || (w->m.framing == FRAMING_LENGTH && w->m.length == 0);
+    if ((rest.n || empty) && !feed(c, rest, &used))
+        return false;
+    c->x->bytes_in += used;
+    rest = span_from(rest, used);
+    if (rest.n && w->request_done && !keep_bytes(c, rest.p, rest.n, NULL))
+        c->keep = false; /* the next request is lost, so the connection ends */
+    return true;
+}
+
 static void got_head(struct h1_conn *c, const struct h1_parser *p, const char *bytes, size_t n) {
     if (!begin(c, p))
         return;
@@ -142,39 +163,34 @@ static void got_head(struct h1_conn *c, const struct h1_parser *p, const char *b
     }
     if (w->m.stripped_identity)
         count_add(conn_thread(c)->counters.identity_headers_stripped, w->m.stripped_identity);
-    c->keep = may_keep(c);
+    c->keep = may_keep(c) && !w->m.upgrade; /* a refused tunnel's bytes would be a request */
     w->expect = w->m.expect_continue;
-    x->up_half.length = w->m.framing == FRAMING_LENGTH    ? (int64_t)w->m.length
-                        : w->m.framing == FRAMING_CHUNKED ? -1
-                                                          : 0;
+    x->up_half.length = w->m.framing == FRAMING_LENGTH ? (int64_t)w->m.length
+                        : w->m.framing == FRAMING_NONE ? 0
+                                                       : -1;
     h1_reader_start(&w->r, &w->m, true, &l->h1_trailers);
     w->body_since = w->body_last = conn_now(c);
-    struct span rest = span_of(bytes + p->length, n - p->length);
-    size_t used = 0;
-    bool empty =
-        w->m.framing == FRAMING_NONE || (w->m.framing == FRAMING_LENGTH && w->m.length == 0);
-    if ((rest.n || empty) && !feed(c, rest, &used))
-        return;
-    x->bytes_in += used;
-    rest = span_from(rest, used);
-    if (rest.n && w->request_done && !keep_bytes(c, rest.p, rest.n, NULL))
-        c->keep = false; /* the next request is lost, so the connection ends */
-    start_or_hold(c);
+    if (take_rest(c, span_of(bytes + p->length, n - p->length)))
+        start_or_hold(c);
+}
+
+/* What had been kept, on the scratch. */
+static size_t kept_bytes(struct h1_conn *c, struct span *got) {
+    struct loop *l = &conn_thread(c)->loop;
+    *got = span_of((const char *)l->scratch + l->scratch_used, c->in ? c->in->len : 0);
+    if (got->n)
+        memcpy(l->scratch + l->scratch_used, c->in->bytes, got->n);
+    l->scratch_used += got->n;
+    return got->n;
 }
 
 /* Where a head is read: behind what has come of it already, in one piece. */
 static enum io_result read_more(struct h1_conn *c, struct span *all) {
     struct loop *l = &conn_thread(c)->loop;
-    size_t had = c->in ? c->in->len : 0;
+    size_t had = kept_bytes(c, all);
     struct span got;
-    if (had) {
-        memcpy(l->scratch + l->scratch_used, c->in->bytes, had);
-        l->scratch_used += had;
-    }
-    if (c->in && c->in->fresh) {
-        *all = span_of((const char *)l->scratch + l->scratch_used - had, had);
+    if (c->in && c->in->fresh)
         return IO_OK;
-    }
     enum io_result r = stream_read(l, &c->door.stream, SCRATCH_MIN, &got);
     if (r == IO_OK) {
         count_add(conn_thread(c)->counters.client_bytes_received, got.n);
@@ -276,7 +292,8 @@ static size_t body_may(const struct h1_conn *c) {
  * long. */
 static bool too_slow(const struct h1_conn *c) {
     uint64_t rate = conn_route_limits(c)->body_min_rate, ns = conn_now(c) - c->work->body_since;
-    return rate && ns > 10000000000ull && c->work->body_bytes < rate * (ns / 1000000000ull);
+    return rate && !conn_streams(c) && ns > 10000000000ull &&
+           c->work->body_bytes < rate * (ns / 1000000000ull);
 }
 
 void body_late(struct h1_conn *c) {
@@ -287,10 +304,30 @@ void body_late(struct h1_conn *c) {
         exchange_fail(c->x, FAULT_BODY_TIMEOUT, NULL);
 }
 
+/* Only a tunnel has bytes that came before its body was read. */
+static enum io_result more_body(struct h1_conn *c, size_t max, struct span *got) {
+    if (unlikely(c->in != NULL)) {
+        kept_bytes(c, got);
+        drop_in(c);
+        return IO_OK;
+    }
+    enum io_result r = stream_read(&conn_thread(c)->loop, &c->door.stream, max, got);
+    if (r == IO_OK)
+        count_add(conn_thread(c)->counters.client_bytes_received, got->n);
+    return r;
+}
+
+/* The client says no more, but may go on listening. */
+static void tunnel_end(struct h1_conn *c) {
+    c->work->request_done = true;
+    h1_reader_eof(&c->work->r, &c->x->up_half.source);
+}
+
 static void read_body(struct h1_conn *c) {
     size_t share = READS_PER_TURN, room;
     struct loop *l = &conn_thread(c)->loop;
-    while (c->x && !c->work->request_done && c->door.stream.readable && (room = body_may(c)) > 0) {
+    while (c->x && !c->work->request_done && (c->door.stream.readable || c->in) &&
+           (room = body_may(c)) > 0) {
         struct span got;
         size_t used, want = room < share ? room : share;
         loop_scratch_reuse(l);
@@ -298,9 +335,13 @@ static void read_body(struct h1_conn *c) {
             loop_unfinished(l, &c->reader);
             return;
         }
-        enum io_result r = stream_read(l, &c->door.stream, want, &got);
+        enum io_result r = more_body(c, want, &got);
         if (r == IO_AGAIN)
             return;
+        if (r == IO_END && c->work->m.upgrade) {
+            tunnel_end(c);
+            return;
+        }
         if (r == IO_END && c->work->held) { /* perhaps it still listens */
             c->work->held = false;
             exchange_refuse(c->x, FAULT_BAD_CHUNK);
@@ -310,8 +351,7 @@ static void read_body(struct h1_conn *c) {
             conn_abort(c, FAULT_CLIENT_CLOSED);
             return;
         }
-        share -= got.n;
-        count_add(conn_thread(c)->counters.client_bytes_received, got.n);
+        share -= got.n < share ? got.n : share;
         if (!feed(c, got, &used))
             return;
         c->x->bytes_in += used;
@@ -332,7 +372,7 @@ void h1_read(struct h1_conn *c) {
         read_head(c);
         return;
     case H1_BUSY:
-        if (!c->work->request_done)
+        if (!c->work->request_done && conn_may_read_body(c))
             read_body(c);
         return;
     case H1_LINGER:

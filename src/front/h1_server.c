@@ -84,10 +84,15 @@ static void again(struct reader *r) {
         h1_read(c);
 }
 
+/* Both directions shut look like it too: of a tunnel that has a last piece to read. */
+static bool is_gone(const struct h1_conn *c, uint32_t events) {
+    return (events & EPOLLERR) || ((events & EPOLLHUP) && !c->work->shut);
+}
+
 static void ready(struct watch *w, uint32_t events) {
     struct h1_conn *c = container_of(w, struct h1_conn, door.stream.watch);
     stream_event(&c->door.stream, events);
-    if ((events & (EPOLLERR | EPOLLHUP)) && c->state == H1_BUSY) {
+    if (c->state == H1_BUSY && is_gone(c, events)) {
         conn_abort(c, FAULT_CLIENT_CLOSED);
         return;
     }
@@ -127,7 +132,7 @@ static void hold_over(struct h1_conn *c) {
 
 /* What waits in the socket waits for the service: that is not the client's time. */
 static bool body_awaited(const struct h1_conn *c) {
-    return !c->work->request_done && !c->door.stream.readable &&
+    return !c->work->request_done && !c->door.stream.readable && !conn_streams(c) &&
            body_room(&c->x->up_half.source) > 0;
 }
 

@@ -85,7 +85,9 @@ static bool may_repeat(const struct attempt *a, enum fault why) {
     if (why == FAULT_UPSTREAM_REFUSED_STREAM)
         return true;
     bool closed = why == FAULT_UPSTREAM_CLOSED || why == FAULT_UPSTREAM_RESET;
-    return closed && a->reused && (!a->sent_byte || method_idempotent(a->x->req.method));
+    const struct head *req = &a->x->req; /* the CONNECT of a tunnel: not a byte of it is gone */
+    bool harmless = !a->sent_byte || method_idempotent(req->method) || req->protocol.n;
+    return closed && a->reused && harmless;
 }
 
 void attempt_failed(struct attempt *a, enum fault why, const char *detail) {

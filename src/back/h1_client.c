@@ -32,10 +32,17 @@ static void attempt_left(struct h1_client *c) {
     c->c.streams = 0;
 }
 
-void h1_client_fail(struct h1_client *c, enum fault why, const char *detail) {
-    struct attempt *a = c->a;
+/* What is under way cannot be used by anybody else. */
+static void give_up(struct h1_client *c) {
+    if (c->p && c->p->open)
+        h1_client_tunnel_break(c);
     attempt_left(c);
     h1_client_close(c);
+}
+
+void h1_client_fail(struct h1_client *c, enum fault why, const char *detail) {
+    struct attempt *a = c->a;
+    give_up(c);
     attempt_failed(a, why, detail);
 }
 
@@ -173,12 +180,10 @@ static void room(struct client *client, struct attempt *a) {
         h1_client_read(c);
 }
 
-/* What is under way on the connection cannot be used by anybody else. */
 static void abandon(struct client *client, struct attempt *a) {
     struct h1_client *c = h1_client_of(client);
     must(c->a == a);
-    attempt_left(c);
-    h1_client_close(c);
+    give_up(c);
 }
 
 static void close_idle(struct client *client) {

@@ -1,7 +1,8 @@
 /*
  * h1_client_conn - the inside of a connection to a service, shared by its files: h1_client.c is its
- * life and its requests, h1_client_time.c how long each phase may last, h1_client_read.c reads
- * answers. Owner: its pool. Thread: that of the pool.
+ * life, h1_client_write.c sends requests, h1_client_read.c reads answers, h1_client_tunnel.c is
+ * what is different where the request asks for a WebSocket, h1_client_time.c says how long each
+ * phase may last. Owner: its pool. Thread: that of the pool.
  */
 #pragma once
 #include "back/h1_client.h"
@@ -24,7 +25,10 @@ struct h1_part {
     struct h1_reader r;  /* answer, as it comes */
     bool blocked;        /* the socket takes no more for now */
     bool broken;         /* it never will again */
-    bool tunnel;         /* the request asked for one */
+    bool tunnel;         /* the request asks for one */
+    bool open;           /* and the service has agreed: raw bytes both ways */
+    bool ended;          /* it says no more, but may go on listening */
+    char ws_key[WS_KEY_LEN];
     unsigned interims;
 };
 
@@ -67,6 +71,18 @@ void h1_client_close(struct h1_client *c); /* has no attempt */
  * failed. */
 bool h1_client_request(struct h1_client *c);
 void h1_client_flush(struct output *o);
+
+/* h1_client_tunnel.c */
+/* What the request says to ask for one. */
+void h1_client_tunnel_ask(struct h1_client *c, struct h1_print *how);
+/* Is this 101 the answer to our own request? */
+bool h1_client_tunnel_agreed(const struct h1_client *c);
+void h1_client_tunnel_open(struct h1_client *c);
+/* The service has said all; the client has: over once both have. */
+void h1_client_tunnel_ended(struct h1_client *c);
+void h1_client_tunnel_sent(struct h1_client *c);
+/* It breaks off: the service must not take what it has for all. */
+void h1_client_tunnel_break(struct h1_client *c);
 
 /* h1_client_time.c */
 void h1_client_arm(struct h1_client *c, uint64_t ms);

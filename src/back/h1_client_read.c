@@ -68,12 +68,24 @@ static bool take_final(struct h1_client *c, const struct h1_parser *p, const cha
         h1_client_fail(c, fault_of_upstream(f), fault_table[f].code);
         return false;
     }
+    if (c->p->m.upgrade && !h1_client_tunnel_agreed(c)) {
+        head_init(&x->resp, &x->arena);
+        h1_client_fail(c, FAULT_UPGRADE_NOT_ACCEPTED, "Sec-WebSocket-Accept does not fit the key");
+        return false;
+    }
     a->head_read = true;
-    x->upstream_status = x->resp.status;
+    x->tunnel = c->p->m.upgrade;
+    x->upstream_status = p->status;
     x->down_half.length = answer_length(&c->p->m, x->resp.status);
     h1_reader_start(&c->p->r, &c->p->m, false, &limits(c)->h1_trailers);
     exchange_respond(x);
-    return c->a == a; /* a filter may have answered instead */
+    if (c->a != a) /* a filter may have answered instead */
+        return false;
+    if (x->tunnel)
+        h1_client_tunnel_open(c);
+    if (x->streams)
+        h1_client_watch_phases(c);
+    return true;
 }
 
 static bool keep_head(struct h1_client *c, struct span all, const struct h1_parser *p) {
@@ -134,7 +146,10 @@ static void read_ended(struct h1_client *c, enum io_result r) {
         h1_client_fail(c, r == IO_RESET ? FAULT_UPSTREAM_RESET : FAULT_UPSTREAM_CLOSED, NULL);
         return;
     }
-    if (r == IO_END && h1_reader_eof(&c->p->r, &a->x->down_half.source) == H1_READ_END)
+    bool whole = r == IO_END && h1_reader_eof(&c->p->r, &a->x->down_half.source) == H1_READ_END;
+    if (whole && c->p->open)
+        h1_client_tunnel_ended(c);
+    else if (whole)
         h1_client_answered(c, 0);
     else
         h1_client_fail(c, FAULT_UPSTREAM_TRUNCATED, NULL);
@@ -202,7 +217,7 @@ static bool read_pipe(struct h1_client *c) {
 void h1_client_read(struct h1_client *c) {
     struct loop *l = &h1_client_thread(c)->loop;
     size_t share = READS_PER_TURN;
-    while (c->a && c->c.stream.readable) {
+    while (c->a && c->c.stream.readable && !c->p->ended) {
         struct attempt *a = c->a;
         size_t want = a->head_read ? body_read_size(&a->x->down_half.source) : SCRATCH_MIN;
         struct span all;

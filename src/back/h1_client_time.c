@@ -6,6 +6,11 @@ void h1_client_arm(struct h1_client *c, uint64_t ms) {
     timer_start(&h1_client_thread(c)->loop.timers, &c->timer, h1_client_now(c) / 1000000, ms);
 }
 
+/* Tunnels, event streams and the like: from the head on the exchange's own times hold. */
+static bool streams(const struct h1_client *c) {
+    return c->a->head_read && c->a->x->streams;
+}
+
 /* The phase an attempt is in: how long it may last, and what it means when it does not end. */
 static uint64_t phase(const struct h1_client *c, enum fault *meaning) {
     const struct attempt *a = c->a;
@@ -36,6 +41,10 @@ static uint64_t shortest_phase(const struct h1_client *c, uint64_t ms) {
 
 void h1_client_watch_phases(struct h1_client *c) {
     enum fault meaning;
+    if (streams(c)) {
+        timer_stop(&c->timer);
+        return;
+    }
     uint64_t ms = phase(c, &meaning), passed = (h1_client_now(c) - c->since) / 1000000;
     ms = ms ? (ms > passed ? ms - passed : 0) : 1000;
     ms = shortest_phase(c, ms);
@@ -61,6 +70,8 @@ static bool still_takes(struct h1_client *c) {
 }
 
 static void busy_timeout(struct h1_client *c) {
+    if (streams(c))
+        return;
     if (still_takes(c))
         c->since = h1_client_now(c);
     enum fault meaning;

@@ -25,7 +25,11 @@ static bool print_request(struct h1_client *c) {
     struct field extra[ATTEMPT_FIELDS] unzeroed;
     struct h1_print how = {.extra = extra, .authority = attempt_authority(a)};
     how.extra_count = attempt_fields(a, extra);
-    enum framing framing = request_framing(x, &how);
+    enum framing framing = FRAMING_NONE;
+    if (x->req.protocol.n)
+        h1_client_tunnel_ask(c, &how);
+    else
+        framing = request_framing(x, &how);
     struct span text = h1_print_request(&x->req, &x->arena, &how);
     if (!text.p)
         return false;
@@ -36,7 +40,12 @@ static bool print_request(struct h1_client *c) {
 }
 
 bool h1_client_request(struct h1_client *c) {
+    const struct head *req = &c->a->x->req;
     c->p = c->a->part = arena_zero(&c->a->x->arena, sizeof *c->p);
+    if (req->protocol.n && !span_eq(req->protocol, SPAN("websocket"))) {
+        h1_client_fail(c, FAULT_UPGRADE_NOT_ACCEPTED, "HTTP/1.1 carries WebSockets alone");
+        return false;
+    }
     if (!print_request(c)) {
         h1_client_fail(c, FAULT_OUT_OF_MEMORY, NULL);
         return false;
@@ -52,6 +61,10 @@ static void write_broke(struct h1_client *c) {
     c->p->broken = true;
     if (c->a->sent_byte) /* else the whole of it may yet go elsewhere */
         body_stop(c->a->x->up_half.sink);
+    if (c->p->ended) {
+        h1_client_answered(c, 0);
+        return;
+    }
     c->c.stream.readable = true;
     h1_client_read(c);
 }
@@ -87,4 +100,6 @@ void h1_client_flush(struct output *o) {
     }
     if (!a->x->t.sent && h1_writer_done(&c->p->w))
         c->since = a->x->t.sent = h1_client_now(c);
+    if (unlikely(c->p->open) && h1_writer_done(&c->p->w))
+        h1_client_tunnel_sent(c);
 }

@@ -130,6 +130,9 @@ size_t h1_chunk_line(char out[20], uint64_t n, bool first);
 struct span h1_print_last_chunk(const struct head *trailers, struct arena *a, bool first);
 /* Sec-WebSocket-Accept for a key (RFC 6455 4.2.2): 28 bytes. */
 void ws_accept(struct span key, char out[28]);
+enum { WS_KEY_LEN = 24 };
+/* Sec-WebSocket-Key of 16 random bytes. */
+void ws_key(const unsigned char random[16], char out[WS_KEY_LEN]);
 
 /* IMF-fixdate (RFC 9110 5.6.7) of seconds since the epoch: 29 bytes. */
 void http_date(int64_t seconds, char out[29]);

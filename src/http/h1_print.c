@@ -184,3 +184,9 @@ void ws_accept(struct span key, char out[28]) {
     EVP_EncodeBlock(base64, digest, sizeof digest);
     memcpy(out, base64, 28);
 }
+
+void ws_key(const unsigned char random[16], char out[WS_KEY_LEN]) {
+    unsigned char base64[WS_KEY_LEN + 1];
+    EVP_EncodeBlock(base64, random, 16);
+    memcpy(out, base64, WS_KEY_LEN);
+}

@@ -213,7 +213,9 @@ void play_expect(struct play *p, int who, const char *text) {
     }
 }
 
-static void check_pieces(struct play *p, int who, const char *head, const char *pieces) {
+static char head[65536]; /* the last one heard */
+
+static void check_pieces(struct play *p, int who, const char *pieces) {
     struct span rest = span_z(pieces);
     while (rest.p && rest.n) {
         char piece[512];
@@ -229,8 +231,17 @@ static void check_pieces(struct play *p, int who, const char *head, const char *
     }
 }
 
+struct span play_field(const char *name) {
+    struct span rest = span_z(head);
+    while (rest.p) {
+        struct span line = span_split(&rest, '\n'), key = span_split(&line, ':');
+        if (line.p && span_eq_nocase(key, span_z(name)))
+            return span_trim(span_cut(line, 0, line.n - 1));
+    }
+    return SPAN("");
+}
+
 void play_head(struct play *p, int who, const char *pieces) {
-    static char head[65536];
     size_t n = 0;
     while (!p->lost && (n < 4 || memcmp(head + n - 4, "\r\n\r\n", 4) != 0)) {
         n += hear(p, who, head + n, 1, "a head");
@@ -239,7 +250,7 @@ void play_head(struct play *p, int who, const char *pieces) {
     }
     head[n] = 0;
     if (!p->lost)
-        check_pieces(p, who, head, pieces);
+        check_pieces(p, who, pieces);
 }
 
 void play_filled(struct play *p, int who, size_t n) {

@@ -82,6 +82,8 @@ void play_expect(struct play *p, int who, const char *text);
 /* A head, up to its empty line. `pieces`: texts that it holds, one a line; "!text" it must not
  * hold. */
 void play_head(struct play *p, int who, const char *pieces);
+/* The value of a field of the head that was heard last; "": it has none. */
+struct span play_field(const char *name);
 void play_filled(struct play *p, int who, size_t n); /* n bytes of the pattern */
 /* A chunked body of n bytes of the pattern in all, its end and trailers (the lines, or ""). */
 void play_chunked(struct play *p, int who, size_t n, const char *trailers);

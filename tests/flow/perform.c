@@ -9,6 +9,8 @@ static void everybody_leaves(struct play *p) {
     for (int i = 0; i < p->actors; i++) {
         play_close_now(p, i);
         free(p->actor[i].out);
+        if (p->actor[i].forget)
+            p->actor[i].forget(p->actor[i].more);
     }
     p->actors = 0;
     p->abort_at = 0;

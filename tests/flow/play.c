@@ -145,7 +145,7 @@ void play_send(struct play *p, int who, const char *text) {
 }
 
 /* No period that a power of two hides: a piece lost or twice is seen. */
-static char pattern(uint64_t at) {
+char play_pattern(uint64_t at) {
     return (char)('a' + at % 23 + at / 23 % 3);
 }
 
@@ -154,7 +154,7 @@ void play_fill(struct play *p, int who, size_t n) {
     char *bytes = malloc(n + 1);
     must(bytes);
     for (size_t i = 0; i < n; i++)
-        bytes[i] = pattern(a->filled_out++);
+        bytes[i] = play_pattern(a->filled_out++);
     play_send_bytes(p, who, bytes, n);
     free(bytes);
 }
@@ -180,9 +180,7 @@ size_t play_backlog(struct play *p, int who) {
 
 /* Expecting */
 
-/* Up to max bytes; lets the world turn until there are some. 0: the play is lost, or the stream is
- * over. */
-static size_t hear(struct play *p, int who, char *to, size_t max, const char *what) {
+size_t play_hear(struct play *p, int who, void *to, size_t max, const char *what) {
     struct play_actor *a = actor(p, who);
     size_t got = 0;
     while (!p->lost) {
@@ -207,7 +205,7 @@ void play_expect(struct play *p, int who, const char *text) {
     char got[4096];
     must(n < sizeof got);
     while (have < n && !p->lost) {
-        have += hear(p, who, got + have, n - have, text);
+        have += play_hear(p, who, got + have, n - have, text);
         if (memcmp(got, text, have) != 0)
             play_fail(p, "actor %d expected \"%s\" and heard \"%.*s\"", who, text, (int)have, got);
     }
@@ -215,7 +213,7 @@ void play_expect(struct play *p, int who, const char *text) {
 
 static char head[65536]; /* the last one heard */
 
-static void check_pieces(struct play *p, int who, const char *pieces) {
+void play_pieces(struct play *p, int who, const char *text, const char *pieces) {
     struct span rest = span_z(pieces);
     while (rest.p && rest.n) {
         char piece[512];
@@ -225,9 +223,9 @@ static void check_pieces(struct play *p, int who, const char *pieces) {
         must(s.n < sizeof piece);
         memcpy(piece, s.p, s.n);
         piece[s.n] = 0;
-        if ((strstr(head, piece) != NULL) == absent)
+        if ((strstr(text, piece) != NULL) == absent)
             play_fail(p, "actor %d: the head %s \"%s\":\n%s", who,
-                      absent ? "must not hold" : "does not hold", piece, head);
+                      absent ? "must not hold" : "does not hold", piece, text);
     }
 }
 
@@ -244,22 +242,22 @@ struct span play_field(const char *name) {
 void play_head(struct play *p, int who, const char *pieces) {
     size_t n = 0;
     while (!p->lost && (n < 4 || memcmp(head + n - 4, "\r\n\r\n", 4) != 0)) {
-        n += hear(p, who, head + n, 1, "a head");
+        n += play_hear(p, who, head + n, 1, "a head");
         if (n == sizeof head - 1)
             play_fail(p, "actor %d: a head without end", who);
     }
     head[n] = 0;
     if (!p->lost)
-        check_pieces(p, who, pieces);
+        play_pieces(p, who, head, pieces);
 }
 
 void play_filled(struct play *p, int who, size_t n) {
     struct play_actor *a = actor(p, who);
     char got[4096];
     while (n && !p->lost) {
-        size_t have = hear(p, who, got, n < sizeof got ? n : sizeof got, "a body");
+        size_t have = play_hear(p, who, got, n < sizeof got ? n : sizeof got, "a body");
         for (size_t i = 0; i < have; i++)
-            if (got[i] != pattern(a->filled_in++)) {
+            if (got[i] != play_pattern(a->filled_in++)) {
                 play_fail(p, "actor %d: byte %llu of the body is another", who,
                           (unsigned long long)a->filled_in - 1);
                 return;
@@ -276,7 +274,7 @@ static uint64_t chunk_size(struct play *p, int who) {
         play_expect(p, who, "\r\n");
     actor(p, who)->line_due = false;
     while (!p->lost && (n < 2 || memcmp(line + n - 2, "\r\n", 2) != 0)) {
-        n += hear(p, who, line + n, 1, "a chunk");
+        n += play_hear(p, who, line + n, 1, "a chunk");
         if (n == sizeof line)
             play_fail(p, "actor %d: no size of a chunk", who);
     }

@@ -25,6 +25,8 @@ struct play_actor {
     size_t out_len, out_cap;
     uint64_t filled_in, filled_out; /* bytes of the pattern, expected and said */
     bool line_due;                  /* the end of the chunk's line has not been read yet */
+    void *more;                     /* of who speaks another protocol (h2_actor.h) */
+    void (*forget)(void *more);     /* frees it when the play is over */
 };
 
 struct play {
@@ -78,6 +80,13 @@ void play_send_bytes(struct play *p, int who, const void *bytes, size_t n);
 void play_fill(struct play *p, int who, size_t n); /* n bytes of the pattern */
 void play_fill_chunked(struct play *p, int who, size_t n, size_t chunk, const char *trailers);
 
+/* The byte of the pattern at this place. */
+char play_pattern(uint64_t at);
+
+/* Up to max bytes; lets the gateway run until there are some. 0: the play is lost. */
+size_t play_hear(struct play *p, int who, void *to, size_t max, const char *what);
+/* `text` holds every one of `pieces` (as in play_head). */
+void play_pieces(struct play *p, int who, const char *text, const char *pieces);
 void play_expect(struct play *p, int who, const char *text);
 /* A head, up to its empty line. `pieces`: texts that it holds, one a line; "!text" it must not
  * hold. */

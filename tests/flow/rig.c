@@ -43,6 +43,15 @@ static void set_limits(struct limits_conf *l) { /* LIMITS.md */
         .max_connection_age_ms = 200000,
         .interim_responses_max = 16,
         .max_forwards_depth = 5,
+        .h2_max_concurrent_streams = 100,
+        .h2_initial_window = 65535,
+        .h2_connection_window = 1 << 20,
+        .h2_max_total_streams = 10000,
+        .h2_reset_burst = 200,
+        .h2_reset_rate = 33,
+        .h2_glitch_burst = 1000,
+        .h2_glitch_rate = 100,
+        .h2_header_table = 4096,
     };
 }
 

@@ -28,6 +28,13 @@
     C(upstream_connections_closed, "Connections to services closed")                               \
     C(upstream_connections_failed, "Connections to services that could not be opened")             \
     C(upstream_excess_bytes, "Connections to services closed for bytes that nobody asked for")     \
+    C(upstream_tls_handshakes, "TLS handshakes with services")                                     \
+    C(upstream_tls_resumed, "Of them, those that went on with a session from before")              \
+    C(upstream_tls_failed, "TLS handshakes with services that failed")                             \
+    C(upstream_h2_connections, "HTTP/2 connections to services")                                   \
+    C(upstream_h2_streams, "Requests sent on them")                                                \
+    C(upstream_h2_goaways, "GOAWAYs of services")                                                  \
+    C(upstream_h2_resets, "Streams that services reset")                                           \
     C(upstream_bytes_received, "Bytes read from services")                                         \
     C(upstream_bytes_sent, "Bytes written to services")                                            \
     C(exchanges_accepted, "Requests accepted, malformed ones included")                            \

@@ -11,6 +11,7 @@ static void everybody_leaves(struct play *p) {
         free(p->actor[i].out);
         if (p->actor[i].forget)
             p->actor[i].forget(p->actor[i].more);
+        tls_actor_free(p->actor[i].tls);
     }
     p->actors = 0;
     p->abort_at = 0;
@@ -34,6 +35,10 @@ static void still_serves(struct play *p) {
     if (p->service[0] < 0)
         return;
     int c = play_client(p);
+    if (p->rig->conf.proxy_header)
+        play_send(p, c, p->rig->conf.proxy_header);
+    if (p->rig->conf.tls)
+        play_tls(p, c, p->rig->conf.tls);
     play_send(p, c, "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     int s = play_accept(p, PLAY_ANY);
     play_head(p, s, "GET /last HTTP/1.1");

@@ -127,8 +127,7 @@ void play_black_hole(struct play *p, int service) {
 
 /* Saying */
 
-void play_send_bytes(struct play *p, int who, const void *bytes, size_t n) {
-    struct play_actor *a = actor(p, who);
+static void put(struct play_actor *a, const void *bytes, size_t n) {
     if (a->out_len + n > a->out_cap) {
         a->out_cap = (a->out_len + n) * 2;
         a->out = realloc(a->out, a->out_cap);
@@ -138,6 +137,23 @@ void play_send_bytes(struct play *p, int who, const void *bytes, size_t n) {
         memcpy(a->out + a->out_len, bytes, n);
     a->out_len += n;
     say(a);
+}
+
+/* What TLS has to say goes out. */
+static void put_wire(struct play_actor *a) {
+    char raw[4096];
+    for (size_t n; (n = tls_actor_wire(a->tls, raw, sizeof raw)) > 0;)
+        put(a, raw, n);
+}
+
+void play_send_bytes(struct play *p, int who, const void *bytes, size_t n) {
+    struct play_actor *a = actor(p, who);
+    if (!a->tls) {
+        put(a, bytes, n);
+        return;
+    }
+    tls_actor_encrypt(a->tls, span_of(bytes, n));
+    put_wire(a);
 }
 
 void play_send(struct play *p, int who, const char *text) {
@@ -180,6 +196,23 @@ size_t play_backlog(struct play *p, int who) {
 
 /* Expecting */
 
+/* A stream of TLS that ends without goodbye is broken. */
+static enum io_result get(struct play_actor *a, void *to, size_t max, size_t *got) {
+    char raw[4096];
+    size_t n;
+    if (!a->tls)
+        return actor_read(a->fd, to, max, got);
+    enum io_result r = tls_actor_decrypt(a->tls, SPAN_NONE, to, max, got);
+    while (r == IO_AGAIN) {
+        enum io_result in = actor_read(a->fd, raw, sizeof raw, &n);
+        if (in != IO_OK)
+            return in == IO_END ? IO_RESET : in;
+        r = tls_actor_decrypt(a->tls, span_of(raw, n), to, max, got);
+    }
+    put_wire(a);
+    return r;
+}
+
 size_t play_hear(struct play *p, int who, void *to, size_t max, const char *what) {
     struct play_actor *a = actor(p, who);
     size_t got = 0;
@@ -188,7 +221,7 @@ size_t play_hear(struct play *p, int who, void *to, size_t max, const char *what
             play_fail(p, "actor %d is gone while it waits for %s", who, what);
             return 0;
         }
-        enum io_result r = actor_read(a->fd, to, max, &got);
+        enum io_result r = get(a, to, max, &got);
         if (r == IO_OK)
             return got;
         if (r != IO_AGAIN)
@@ -323,7 +356,7 @@ static void over(struct play *p, int who, enum io_result want) {
     char c;
     size_t got;
     while (!p->lost) {
-        enum io_result r = actor_read(a->fd, &c, 1, &got);
+        enum io_result r = get(a, &c, 1, &got);
         if (r == want)
             return;
         if (r == IO_OK)
@@ -348,13 +381,45 @@ void play_nothing(struct play *p, int who) {
     play_quiet(p);
     if (p->lost)
         return;
-    enum io_result r = actor_read(actor(p, who)->fd, &c, 1, &got);
+    enum io_result r = get(actor(p, who), &c, 1, &got);
     if (r != IO_AGAIN)
         play_fail(p, "actor %d: nothing was to come, but it %s%.1s", who,
                   r == IO_OK    ? "heard "
                   : r == IO_END ? "ended"
                                 : "was reset",
                   r == IO_OK ? &c : "");
+}
+
+/* TLS */
+
+static int shake(struct play *p, int who, const struct tls_role *role) {
+    struct play_actor *a = actor(p, who);
+    a->tls = tls_actor_create(role);
+    int done = tls_actor_handshake(a->tls, SPAN_NONE);
+    put_wire(a);
+    while (!done && !p->lost) {
+        char raw[4096];
+        size_t n;
+        enum io_result r = a->open ? actor_read(a->fd, raw, sizeof raw, &n) : IO_RESET;
+        if (r == IO_AGAIN && !turn(p))
+            play_fail(p, "actor %d: all is quiet in the middle of a handshake", who);
+        else if (r == IO_END || r == IO_RESET)
+            return -1;
+        else if (r == IO_OK)
+            done = tls_actor_handshake(a->tls, span_of(raw, n));
+        put_wire(a);
+    }
+    return done;
+}
+
+void play_tls(struct play *p, int who, const struct tls_role *role) {
+    if (shake(p, who, role) < 0)
+        play_fail(p, "actor %d: the handshake failed", who);
+}
+
+void play_tls_refused(struct play *p, int who, const struct tls_role *role) {
+    if (shake(p, who, role) > 0)
+        play_fail(p, "actor %d: the handshake came about", who);
 }
 
 /* Leaving */
@@ -364,13 +429,22 @@ static void say_all(struct play *p, int who) {
         ;
 }
 
+static void goodbye(struct play_actor *a) {
+    if (a->tls)
+        tls_actor_goodbye(a->tls);
+    if (a->tls)
+        put_wire(a);
+}
+
 void play_shut(struct play *p, int who) {
+    goodbye(actor(p, who));
     say_all(p, who);
     if (actor(p, who)->open)
         actor_shut(actor(p, who)->fd);
 }
 
 void play_close(struct play *p, int who) {
+    goodbye(actor(p, who));
     say_all(p, who);
     leave(actor(p, who), PLAY_ABORT_CLOSE);
 }

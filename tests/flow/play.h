@@ -14,6 +14,7 @@
  */
 #pragma once
 #include "rig.h"
+#include "tls_actor.h"
 
 enum { PLAY_ACTORS = 64, PLAY_ANY = -1 };
 enum play_abort { PLAY_ABORT_RESET, PLAY_ABORT_CLOSE };
@@ -24,6 +25,7 @@ struct play_actor {
     char *out; /* said, not yet gone */
     size_t out_len, out_cap;
     uint64_t filled_in, filled_out; /* bytes of the pattern, expected and said */
+    struct tls_actor *tls;          /* NULL: clear text */
     bool line_due;                  /* the end of the chunk's line has not been read yet */
     void *more;                     /* of who speaks another protocol (h2_actor.h) */
     void (*forget)(void *more);     /* frees it when the play is over */
@@ -74,6 +76,10 @@ int play_client(struct play *p);               /* connects to the door */
 int play_accept(struct play *p, int service);  /* the connection of the gateway that waits there */
 void play_refuse(struct play *p, int service); /* nobody listens there any more */
 void play_black_hole(struct play *p, int service);
+
+/* From here on this actor speaks TLS: its handshake is played, and must come about. */
+void play_tls(struct play *p, int who, const struct tls_role *role);
+void play_tls_refused(struct play *p, int who, const struct tls_role *role); /* must not */
 
 void play_send(struct play *p, int who, const char *text);
 void play_send_bytes(struct play *p, int who, const void *bytes, size_t n);

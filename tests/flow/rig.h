@@ -11,9 +11,15 @@
 
 enum { RIG_WORKERS_MAX = 4, RIG_ENDPOINTS_MAX = 4 };
 
+struct tls_role;
+
 struct rig_conf {
     struct sim_conf sim;
     unsigned workers, endpoints; /* 0: 1 */
+    /* What a client says first where the door asks for it, before and by TLS: for the one who looks
+     * at the end whether the gateway still serves. NULL: nothing. */
+    const char *proxy_header;
+    const struct tls_role *tls;
     /* Before the snapshot is attached and published. */
     void (*tune)(struct service_conf *shop, struct snapshot *s);
 };

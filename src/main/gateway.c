@@ -7,6 +7,7 @@
 #include "main/pidfile.h"
 #include "main/rooms.h"
 #include "observe/log.h"
+#include "tls/stream.h"
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -298,6 +299,7 @@ static void finish(struct gateway *g) {
     for (unsigned w = 0; w < g->workers; w++)
         gateway_thread_finish(&g->worker[w].thread);
     gateway_thread_finish(&g->control);
+    tls_thread_finish(); /* workers have done it at their end */
     sockets_close_all(&g->channel.own, true);
     mem_free(g->worker);
 }

@@ -3,6 +3,7 @@
 #include "front/listener.h"
 #include "main/gateway.h"
 #include "main/rooms.h"
+#include "tls/stream.h"
 #include <errno.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -144,6 +145,7 @@ static void *serve(void *arg) {
     prctl(PR_SET_NAME, name);
     me = &w->thread.loop;
     loop_run(&w->thread.loop);
+    tls_thread_finish();
     return NULL;
 }
 

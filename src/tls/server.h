@@ -58,12 +58,13 @@ enum tls_problem_kind {
     TLS_KEY_WEAK,         /* error: RSA under 2048 bits and the like */
     TLS_CIPHERS_UNKNOWN,  /* error: none of the ciphers, suites or curves is known */
     TLS_NAME_TWICE,       /* error: two certificates of one kind claim a name */
-    TLS_EXPIRED,          /* warning (the old one keeps being served if it was) */
+    TLS_EXPIRED,          /* warning: a certificate; a CRL that should have been replaced */
     TLS_EXPIRES_SOON,     /* warning: within 30 days */
     TLS_NOT_YET_VALID,    /* warning */
     TLS_CHAIN_INCOMPLETE, /* warning: not self-signed, and its issuer is not in the file */
     TLS_OCSP_STALE,       /* warning: not stapled */
     TLS_KEY_READABLE,     /* warning: everybody may read the key file */
+    TLS_NAME_NOT_COVERED, /* warning: a configured server name that the certificate is not for */
 };
 struct tls_problem {
     enum tls_problem_kind kind;

@@ -44,11 +44,18 @@ static inline bool tls_is(const struct stream *s) {
 /* After the handshake; NULL: not TLS. */
 const struct tls_info *tls_info_of(const struct stream *s);
 
-/* Counted per thread by the caller: what happened since the last call on this stream. */
+/* What happened since the last call on this stream, to be counted. A peer that does more than 100
+ * of these in a second loses its connection. */
 struct tls_events {
     uint32_t key_updates, renegotiations_refused;
 };
+struct tls_events tls_take_events(struct stream *s);
 
-/* Once per process, before threads; and per thread at its end (its buffers). */
+/* What was said is not whole (an answer breaks off): no close_notify, so that nobody takes its end
+ * for the end. Before stream_close; does nothing for a stream without TLS. */
+void tls_break(struct stream *s);
+
+/* Once per process, before threads (whoever creates a server or client calls it as well); and in
+ * each thread at its end (its buffers, its kept sessions). */
 void tls_init(void);
 void tls_thread_finish(void);

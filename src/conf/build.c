@@ -54,6 +54,7 @@ static void free_regexes(struct snapshot *s) {
     mem_free(r->at);
     mem_free(r);
     s->parts = NULL;
+    free_tls(s);
 }
 
 /* --- names --- */

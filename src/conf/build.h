@@ -42,6 +42,12 @@ struct regex *build_regex(struct build *b, struct node *n, struct span pattern, 
 /* A regular expression that the loader made of several. */
 struct regex *build_regex_made(struct build *b, struct node *n, struct span pattern);
 
+/* build_tls.c */
+void build_listener_tls(struct build *b, struct listener_conf *l, struct node *n);
+void build_listener_proxy(struct build *b, struct listener_conf *l, struct node *n);
+void build_service_tls(struct build *b, struct service_conf *s, struct node *n);
+void free_tls(struct snapshot *s);
+
 void build_listeners(struct build *b);
 void build_services(struct build *b);
 const struct service_conf *build_service(struct build *b, const struct node *name);

@@ -314,6 +314,8 @@ void policies_finish(struct build *b, const struct policy_level *p, struct route
     r->limits = limits_of(l, p);
     r->request_timeout_ms = number(b, p, "request_timeout", 30000);
     r->max_body = number(b, p, "max_body", r->limits->max_body);
+    r->idle_timeout_ms = number(b, p, "idle_timeout", 300000);
+    r->max_duration_ms = number(b, p, "max_duration", 0);
     for (unsigned i = 0; i < schema_route.fields && i < POLICIES_MAX; i++) {
         const struct schema_field *f = &schema_route.field[i];
         if (p->more[i])

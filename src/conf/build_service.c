@@ -156,6 +156,7 @@ static void build_one(struct build *b, struct service_conf *s, const struct pair
     schema_shipped(b->arena, &schema_service, s);
     schema_fill(&f, &schema_service_type, n, s);
     host_of(b, s, node_get(n, "host"));
+    build_service_tls(b, s, n);
     note_settings(b, s, n);
     struct node *list = node_get(own, "endpoints"), *found = node_get(own, "discover");
     if (list && !node_null(list) && !list->bad)

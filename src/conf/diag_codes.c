@@ -7,7 +7,7 @@
 #define CODE(code_, text_, example_)                                                               \
     [DIAG_##code_] = {.code = #code_, .title = title_##code_, .text = text_, .example = example_}
 
-enum { ROWS = 72 };
+enum { ROWS = 84 };
 _Static_assert(ROWS == (int)DIAG_CODES, "every code has its explanation");
 
 #define D(code_, text_) static const char title_##code_[] = text_;
@@ -190,6 +190,35 @@ const struct diag_info diag_codes[DIAG_CODES] = {
     CODE(E0307, "A service needs `endpoints`, or `discover` to find some.",
          "product: {endpoints: [127.0.0.1:7001], timeout: 2s}"),
     CODE(E0308, "If every target of a route has weight 0, no request can go anywhere.", NULL),
+    CODE(E0310,
+         "A certificate, key, CA, CRL or OCSP file does not exist, must not be read, is not what "
+         "it should be (PEM, for OCSP DER), asks for a passphrase, or is too weak. A running "
+         "gateway keeps the files that it has.",
+         "tls: {certificate: certs/shop.pem, private_key: certs/shop.key}   # seen from this "
+         "file's folder"),
+    CODE(E0311,
+         "The private key belongs to another certificate. Often the chain stands in the wrong "
+         "order: the server's own certificate comes first.",
+         "cat shop.crt intermediate.crt > shop.pem"),
+    CODE(E0312,
+         "None of the ciphers, suites or curves is known, or two certificates of one kind (both "
+         "RSA, both ECDSA) claim the same server name.",
+         NULL),
+    CODE(E0313, "A certificate needs its private key, and a listener with `tls` needs both.",
+         "tls: {certificate: certs/shop.pem, private_key: certs/shop.key}"),
+    CODE(E0314,
+         "The PROXY protocol tells who the client is, so only known balancers may send it: those "
+         "in `from`, else trusted_proxies. With neither nobody could connect.",
+         "proxy_protocol: {from: [10.0.0.0/8]}"),
+    CODE(E0315,
+         "h2c means HTTP/2 on clear text. Over TLS both sides agree on a protocol: `http2` insists "
+         "on HTTP/2, `auto` takes what the service chooses.",
+         "services: {payment: {endpoints: [10.0.0.7:443], tls: true, protocol: auto}}"),
+    CODE(E0316,
+         "`redirect: https` belongs to a listener on clear text; on one with TLS every answer "
+         "would be a redirect to the same place.",
+         "listeners:\n  public: {address: 0.0.0.0:80, redirect: https}\n  secure: {address: "
+         "0.0.0.0:443, tls: {certificate: a.pem, private_key: a.key}}"),
     CODE(E0401,
          "Every route says what happens to its requests: `to`, `respond` or `redirect`. "
          "With `routes` it is a group.",
@@ -297,4 +326,22 @@ const struct diag_info diag_codes[DIAG_CODES] = {
          "The pattern of an include matches no file. The path is relative to the folder "
          "of the file that includes.",
          NULL),
+    CODE(W0112,
+         "The certificate has expired, is not valid yet, or expires within 30 days. It is served "
+         "all the same; clients refuse it once it has expired. New files are read when they "
+         "change, no reload is needed.",
+         NULL),
+    CODE(W0113,
+         "The certificate was not signed by a root, and the file does not hold the certificate of "
+         "who signed it. Some clients find it by themselves, many do not.",
+         "cat shop.crt intermediate.crt > shop.pem"),
+    CODE(W0114, "Whoever can read the key can pretend to be this server.", "chmod 600 shop.key"),
+    CODE(W0115,
+         "The OCSP response is over its time, or is about another certificate. None is stapled "
+         "until the file is renewed.",
+         NULL),
+    CODE(W0116,
+         "With insecure_skip_verify anybody between the gateway and the service can answer in its "
+         "place and read everything. Give the service's CA instead.",
+         "tls: {ca: certs/internal-ca.pem}"),
 };

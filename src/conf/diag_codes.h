@@ -55,6 +55,13 @@
     D(E0306, "two listeners share an address")                                                     \
     D(E0307, "a service without endpoints")                                                        \
     D(E0308, "the weights leave nothing")                                                          \
+    D(E0310, "a file for TLS cannot be used")                                                      \
+    D(E0311, "a key does not fit its certificate")                                                 \
+    D(E0312, "a setting of TLS is wrong")                                                          \
+    D(E0313, "TLS without certificate or key")                                                     \
+    D(E0314, "the PROXY protocol without a trusted source")                                        \
+    D(E0315, "protocol and TLS contradict each other")                                             \
+    D(E0316, "a redirect to itself")                                                               \
     D(E0401, "a route does nothing")                                                               \
     D(E0402, "a route has several actions")                                                        \
     D(E0403, "two routes are ambiguous")                                                           \
@@ -81,7 +88,12 @@
     D(W0108, "a variable that nobody uses")                                                        \
     D(W0109, "every address is a trusted proxy")                                                   \
     D(W0110, "a target that gets no requests")                                                     \
-    D(W0111, "an include that matches no file")
+    D(W0111, "an include that matches no file")                                                    \
+    D(W0112, "a certificate expires")                                                              \
+    D(W0113, "a certificate without its chain")                                                    \
+    D(W0114, "everybody may read a key")                                                           \
+    D(W0115, "an OCSP response is stale")                                                          \
+    D(W0116, "a service is not verified")
 
 enum diag_code {
 #define D(code, title) DIAG_##code,

@@ -17,6 +17,11 @@ extern const struct schema_type schema_root_type, schema_service_type, schema_se
     schema_routes_type, schema_policies_type, schema_authenticators_type, schema_consumers_type,
     schema_plans_type, schema_state_type, schema_admin_type, schema_log_type, schema_retry_type;
 
+extern const struct schema_object schema_tls, schema_certificate, schema_client_certificate,
+    schema_proxy_protocol, schema_service_tls;
+extern const struct schema_type schema_tls_type, schema_certificate_type,
+    schema_client_certificate_type, schema_proxy_protocol_type, schema_service_tls_type;
+
 /* What every policy's long form takes besides. */
 extern const struct schema_object schema_policy_common;
 

@@ -13,6 +13,8 @@ static const struct schema_type name_size = {.kind = SCHEMA_SIZE, .min = 16, .ma
 static const struct schema_type method_size = {.kind = SCHEMA_SIZE, .min = 8, .max = 256};
 static const struct schema_type head_count = {.kind = SCHEMA_INT, .min = 8, .max = H1_FIELDS_MAX};
 static const struct schema_type trailer_count = {.kind = SCHEMA_INT, .max = H1_FIELDS_MAX};
+static const struct schema_type window = {.kind = SCHEMA_SIZE, .min = 65535, .max = 0x7fffffff};
+static const struct schema_type table_size = {.kind = SCHEMA_SIZE, .max = 65536};
 static const struct schema_type small = {.kind = SCHEMA_INT, .min = 1, .max = 1000000};
 
 /* What is known of a request only when its route is known can be set there too. */
@@ -65,6 +67,32 @@ static const struct schema_type small = {.kind = SCHEMA_INT, .min = 1, .max = 10
          L(h1_trailers.count_max), .shipped = "16"},                                               \
         {ROW("trailers_total_max", head_size, "All trailer fields of a request together."),        \
          L(h1_trailers.total_max), .shipped = "4KiB"},                                             \
+        {ROW("tls_handshake_timeout", type_duration1,                                              \
+             "How long a TLS handshake (with the PROXY header before it) may take."),              \
+         L(tls_handshake_timeout_ms), .shipped = "10s"},                                           \
+        {ROW("h2_max_concurrent_streams", small, "HTTP/2: requests at once on one connection."),   \
+         L(h2_max_concurrent_streams), .shipped = "100"},                                          \
+        {ROW("h2_max_total_streams", type_count1,                                                  \
+             "HTTP/2: requests on one connection; then the client is asked for a new one."),       \
+         L(h2_max_total_streams), .shipped = "10000"},                                             \
+        {ROW("h2_initial_window", window, "HTTP/2: what may come of a body unasked."),             \
+         L(h2_initial_window), .shipped = "64KiB"},                                                \
+        {ROW("h2_connection_window", window,                                                       \
+             "HTTP/2: the same of all requests of a connection together."),                        \
+         L(h2_connection_window), .shipped = "1MiB"},                                              \
+        {ROW("h2_header_table", table_size, "HTTP/2: the table of header compression."),           \
+         L(h2_header_table), .shipped = "4KiB"},                                                   \
+        {ROW("h2_reset_burst", small,                                                              \
+             "HTTP/2: requests that a client may reset, or have reset by its mistakes, in a "      \
+             "burst."),                                                                            \
+         L(h2_reset_burst), .shipped = "200"},                                                     \
+        {ROW("h2_reset_rate", small, "HTTP/2: and then each second."), L(h2_reset_rate),           \
+         .shipped = "33"},                                                                         \
+        {ROW("h2_glitch_burst", small,                                                             \
+             "HTTP/2: frames that are of no use, or slightly wrong, in a burst."),                 \
+         L(h2_glitch_burst), .shipped = "1000"},                                                   \
+        {ROW("h2_glitch_rate", small, "HTTP/2: and then each second."), L(h2_glitch_rate),         \
+         .shipped = "100"},                                                                        \
         {ROW("query_params_max", small, "Query parameters; more is 400."), L(query_params_max),    \
          .shipped = "1000"},                                                                       \
         {ROW("encoded_slash", slash,                                                               \

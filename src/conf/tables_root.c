@@ -6,32 +6,6 @@ static const struct schema_type version = {
 static const struct schema_type variables = {
     .kind = SCHEMA_MAP, .of = &type_any, .flags = TYPE_IDENTIFIERS};
 
-static const struct schema_field certificate[] = {
-    {ROW("certificate", type_file, "The chain, PEM.")},
-    {ROW("private_key", type_file, "Its key, PEM.")}};
-static const struct schema_object certificate_object = {
-    .name = "certificate", SCHEMA_OBJECT_OF(certificate), .doc = "A certificate and its key."};
-static const struct schema_type certificate_type = OBJECT_TYPE(certificate_object, 0);
-static const struct schema_type certificates = {.kind = SCHEMA_LIST, .of = &certificate_type};
-static const struct schema_word client_words[] = {
-    {"require", 0, false}, {"request", 1, false}, {NULL, 0, false}};
-static const struct schema_type client_mode = {.kind = SCHEMA_ENUM, .words = client_words};
-static const struct schema_field client_certificate[] = {
-    {ROW("ca", type_file, "Who must have signed it.")},
-    {ROW("mode", client_mode, "Whether it is needed.")}};
-static const struct schema_object client_object = {.name = "client_certificate",
-                                                   SCHEMA_OBJECT_OF(client_certificate),
-                                                   .doc = "Certificates of clients."};
-static const struct schema_type client_type = OBJECT_TYPE(client_object, 0);
-static const struct schema_field tls[] = {
-    {ROW("certificate", type_file, "The chain, PEM.")},
-    {ROW("private_key", type_file, "Its key, PEM.")},
-    {ROW("certificates", certificates, "Several, chosen by the name that a client asks for.")},
-    {ROW("client_certificate", client_type, "Certificates of clients.")}};
-static const struct schema_object tls_object = {
-    .name = "tls", SCHEMA_OBJECT_OF(tls), .doc = "TLS for clients."};
-static const struct schema_type tls_type = OBJECT_TYPE(tls_object, 0);
-
 static const struct schema_word redirect_words[] = {{"https", 1, false}, {NULL, 0, false}};
 static const struct schema_type redirect = {.kind = SCHEMA_ENUM, .words = redirect_words};
 static const struct schema_field listener[] = {
@@ -40,8 +14,13 @@ static const struct schema_field listener[] = {
     {ROW("redirect", redirect, "Answers with redirects to https only."), .flags = FIELD_NO_FILL},
     {ROW("limits", schema_listener_limits_type, "Limits that differ here from the top-level ones."),
      .flags = FIELD_NO_FILL},
-    LATER("tls", tls_type, "TLS for clients."),
-    LATER("proxy_protocol", type_any, "The PROXY protocol of a balancer in front."),
+    {ROW("tls", schema_tls_type, "TLS for clients."), .flags = FIELD_NO_FILL},
+    {ROW("http2", type_bool,
+         "HTTP/2 as well: by ALPN over TLS, to clients that begin with it on clear text."),
+     .flags = FIELD_NO_FILL, .shipped = "true"},
+    {ROW("proxy_protocol", schema_proxy_protocol_type,
+         "The PROXY protocol of a balancer in front."),
+     .flags = FIELD_NO_FILL, .shipped = "false"},
 };
 const struct schema_object schema_listener = {.name = "listener",
                                               SCHEMA_OBJECT_OF(listener),

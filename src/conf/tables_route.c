@@ -197,6 +197,10 @@ const struct schema_object schema_policy_common = {
     }
 #define NOW(key_, type_, doc_)                                                                     \
     .key = key_, .type = &(type_), .doc = doc_, .flags = FIELD_NO_FILL | FIELD_POLICY
+/* Its table comes with its record (struct policy); without one it is not available. */
+#define POLICY_OF_ROOM(key_, doc_)                                                                 \
+    .key = key_, .type = &later_switch, .doc = doc_,                                               \
+    .flags = FIELD_LATER | FIELD_NO_FILL | FIELD_POLICY
 #define VALUE(key_, type_, doc_)                                                                   \
     .key = key_, .type = &(type_), .doc = doc_, .flags = FIELD_NO_FILL | FIELD_POLICY | FIELD_VALUE
 
@@ -226,6 +230,8 @@ MANY(response);
         {NOW("rewrite", schema_rewrite_type, "The path that the service sees.")},                  \
         ADDITIVE("request", many_request, "Changes to the request."),                              \
         POLICY("idempotency", later_switch, "Repeats of one request have one effect."),            \
+        {POLICY_OF_ROOM("websocket", "WebSockets: limits on frames and messages; false: none.")},  \
+        {POLICY_OF_ROOM("grpc", "gRPC: limits on messages, and gRPC-Web for browsers.")},          \
         POLICY("cache", later_cache, "Answers that are kept."),                                    \
         ADDITIVE("response", many_response, "Changes to the answer."),                             \
         POLICY("compress", later_compress, "Smaller answers."),                                    \
@@ -240,8 +246,13 @@ MANY(response);
         {VALUE("max_body", type_size, "The largest request body; larger is 413."),                 \
          .shipped = "10MiB"},                                                                      \
         {VALUE("limits", schema_route_limits_type, "Limits of this route.")},                      \
-        POLICY("idle_timeout", type_duration1, "Silence in upgrades and streams."),                \
-        POLICY("max_duration", type_duration1, "The longest upgrade or stream.")
+        {VALUE("idle_timeout", type_duration1,                                                     \
+               "Silence, both ways, that ends a WebSocket, event stream or gRPC stream."),         \
+         .shipped = "5m"},                                                                         \
+    {                                                                                              \
+        VALUE("max_duration", type_duration1,                                                      \
+              "The longest a WebSocket, event stream or gRPC stream may last; else any time.")     \
+    }
 
 static const struct schema_type set_ref = {
     .kind = SCHEMA_REF, .refers = REFERS_POLICY_SET, .what = "the name of a policy set"};

@@ -59,8 +59,17 @@ static const struct schema_type *const balance_choice[] = {&balance_word, &hash_
 static const struct schema_type balance_type = {.kind = SCHEMA_ONE_OF, .choice = balance_choice};
 
 static const struct schema_word protocol_words[] = {
-    {"http1", 0, false}, {"h2c", 1, true}, {"auto", 2, true}, {NULL, 0, false}};
+    {"http1", PROTOCOL_HTTP1, false},
+    {"http2", PROTOCOL_H2, false},
+    {"h2c", PROTOCOL_H2, false},
+    {"auto", PROTOCOL_AUTO, false},
+    {NULL, 0, false},
+};
 static const struct schema_type protocol = {.kind = SCHEMA_ENUM, .words = protocol_words};
+
+static const struct schema_word proxy_words[] = {
+    {"off", 0, false}, {"v1", 1, false}, {"v2", 2, false}, {NULL, 0, false}};
+static const struct schema_type proxy_version = {.kind = SCHEMA_ENUM, .words = proxy_words};
 
 static const struct schema_field health_check[] = {
     {ROW("path", type_word, "The path that is asked.")},
@@ -100,15 +109,6 @@ static const struct schema_object outlier_object = {
     .doc = "Leaves endpoints out that fail more than others."};
 static const struct schema_type outlier_type =
     OBJECT_TYPE(outlier_object, TYPE_OR_OFF | TYPE_OR_ON);
-
-static const struct schema_field service_tls[] = {
-    {ROW("ca", type_file, "Certificates that the service's own must come from.")},
-    {ROW("name", type_word, "The name that its certificate must have.")},
-};
-static const struct schema_object service_tls_object = {
-    .name = "tls of a service", SCHEMA_OBJECT_OF(service_tls), .doc = "TLS towards a service."};
-static const struct schema_type service_tls_type =
-    OBJECT_TYPE(service_tls_object, TYPE_OR_OFF | TYPE_OR_ON);
 
 static const struct schema_field grpc[] = {
     {ROW("descriptors", type_files, "Descriptor sets (protoc --descriptor_set_out).")},
@@ -153,13 +153,23 @@ static const struct schema_type rate_ref = {.kind = SCHEMA_ANY,
              "The Host that the service sees: the client's (keep), its own address (service), or " \
              "a name."),                                                                           \
          .flags = FIELD_NO_FILL, .shipped = "keep"},                                               \
-        {ROW("protocol", protocol, "What the service speaks."), .flags = FIELD_NO_FILL,            \
-         .shipped = "http1"},                                                                      \
+        {ROW("protocol", protocol,                                                                 \
+             "What the service speaks: http1; http2 (by ALPN over TLS, else at once; h2c is the "  \
+             "same without TLS); auto: what it chooses by ALPN, http1 without TLS."),              \
+         S(protocol), .shipped = "http1"},                                                         \
+        {ROW("tls", schema_service_tls_type, "TLS towards the service."), .flags = FIELD_NO_FILL,  \
+         .shipped = "false"},                                                                      \
+        {ROW("proxy_protocol", proxy_version,                                                      \
+             "The PROXY protocol header that each connection begins with. Such a connection "      \
+             "carries one client's requests alone."),                                              \
+         .flags = FIELD_NO_FILL, .shipped = "off"},                                                \
+        {ROW("h2_streams", connections,                                                            \
+             "Requests at once on one HTTP/2 connection; the service's own limit holds too."),     \
+         S(h2_streams), .shipped = "1000"},                                                        \
         LATER("retry", schema_retry_type, "Asking again when an attempt failed."),                 \
         LATER("circuit_breaker", breaker_type, "Not asking a service that fails too often."),      \
         LATER("health_check", health_type, "Asking endpoints whether they are well."),             \
         LATER("outlier_detection", outlier_type, "Leaving out endpoints that fail."),              \
-        LATER("tls", service_tls_type, "TLS towards the service."),                                \
         LATER("grpc", grpc_type, "Descriptors of a gRPC service."),                                \
         LATER("credentials", type_any, "What the gateway shows the service of itself."),           \
         LATER("fallback", type_any, "The answer when the service cannot give one."),               \

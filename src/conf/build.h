@@ -102,8 +102,10 @@ void policies_apply(struct build *b, struct policy_level *p, struct node *n,
                     const struct level *level);
 struct node *policies_value(const struct policy_level *p, const char *key);
 /* Filters, values and settings of a leaf. */
-void policies_finish(struct build *b, const struct policy_level *p, struct route *r,
+void policies_finish(struct build *b, const struct policy_level *p, struct route *r, struct node *n,
                      const struct fact_captures *captures);
+/* Tells policies that want to know where their route forwards to. */
+void policies_on_route(struct build *b, const struct route *r, const struct forward_conf *to);
 
 struct action {
     const struct back_ops *back;

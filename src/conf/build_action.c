@@ -64,6 +64,7 @@ static void forward(struct build *b, struct node *n, const struct policy_level *
         (void)!schema_scalar(b->arena, b->diags, field->type, 8, timeout, &f->timeout_ms);
     r->plan.back = action_back(b, "proxy");
     r->plan.back_conf = f;
+    policies_on_route(b, r, f);
 }
 
 /* --- answers --- */

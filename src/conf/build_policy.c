@@ -140,6 +140,7 @@ struct leaf {
     struct build *b;
     struct route *r;
     const struct fact_captures *captures;
+    bool forwards;
     struct filter filter[FILTERS_MAX];
     unsigned filters;
     struct setting setting[POLICIES_MAX * 2];
@@ -190,8 +191,8 @@ static void add_filter(struct leaf *l, const struct filter_ops *ops, const void 
 }
 
 /* A policy that another room brought, with its table. */
-static const void *brought(struct leaf *l, const struct policy *p, const struct schema_field *f,
-                           struct node *n) {
+static void *brought(struct leaf *l, const struct policy *p, const struct schema_field *f,
+                     struct node *n) {
     struct build *b = l->b;
     void *conf = arena_zero(b->arena, p->size + 1);
     struct schema_fill fill = build_fill(b, l->captures);
@@ -225,12 +226,44 @@ static void rewrite_policy(struct leaf *l, const struct policy *policy, struct n
         add_filter(l, policy->ops, conf, n);
 }
 
+/* Its filter stands there all the same, to refuse what it would have let pass. */
+static void turned_off(struct leaf *l, const struct policy *p, const struct node *n) {
+    void *conf = arena_zero(l->b->arena, p->size + 1);
+    p->on_route(conf, NULL);
+    if (l->forwards)
+        add_filter(l, p->ops, conf, n);
+}
+
+static bool stands(const struct leaf *l, const struct policy *p) {
+    for (unsigned i = 0; i < l->filters; i++)
+        if (l->filter[i].ops == p->ops)
+            return true;
+    return false;
+}
+
+/* Policies that need no word in the file where a route forwards. */
+static void shipped_policies(struct leaf *l, const struct node *n) {
+    const struct conf_registry *r = l->b->options->registry;
+    for (unsigned i = 0; r && i < r->policies; i++) {
+        const struct policy *p = r->policy[i];
+        if (!p->on_route || stands(l, p))
+            continue;
+        void *conf = arena_zero(l->b->arena, p->size + 1);
+        schema_shipped(l->b->arena, p->form, conf);
+        add_filter(l, p->ops, conf, n);
+    }
+}
+
 static void one_policy(struct leaf *l, const struct schema_field *f, struct pair p) {
     const struct policy *policy = schema_policy(span_z(f->key));
     struct span key = span_z(f->key);
     if (p.value->bad || schema_later(f))
         return;
     note(l, f, &p);
+    if (node_false(p.value) && policy && policy->on_route) {
+        turned_off(l, policy, p.value);
+        return;
+    }
     if (node_false(p.value) && !span_eq(key, SPAN("log")))
         return;
     check_mode(l, f, p.value);
@@ -238,6 +271,8 @@ static void one_policy(struct leaf *l, const struct schema_field *f, struct pair
         struct log_conf *log = arena_zero(l->b->arena, sizeof *log);
         log->off = node_false(p.value);
         l->r->log = log->off || !policy ? (const void *)log : brought(l, policy, f, p.value);
+    } else if (policy && policy->on_route && !l->forwards) {
+        return; /* inherited by a route that answers itself */
     } else if (policy && policy->form) {
         add_filter(l, policy->ops, brought(l, policy, f, p.value), p.value);
     } else if (span_eq(key, SPAN("rewrite")) && policy) {
@@ -305,12 +340,14 @@ static void keep_plan(struct leaf *l) {
     l->r->setting_count = l->settings;
 }
 
-void policies_finish(struct build *b, const struct policy_level *p, struct route *r,
+void policies_finish(struct build *b, const struct policy_level *p, struct route *r, struct node *n,
                      const struct fact_captures *captures) {
     if (!b->leaf) /* large, and used again for every route */
         b->leaf = arena_zero(b->tree, sizeof *b->leaf);
     struct leaf *l = b->leaf;
-    *l = (struct leaf){.b = b, .r = r, .captures = captures};
+    struct node *to = node_get(n, "to");
+    *l = (struct leaf){
+        .b = b, .r = r, .captures = captures, .forwards = to && !node_null(to) && !to->bad};
     r->limits = limits_of(l, p);
     r->request_timeout_ms = number(b, p, "request_timeout", 30000);
     r->max_body = number(b, p, "max_body", r->limits->max_body);
@@ -323,7 +360,17 @@ void policies_finish(struct build *b, const struct policy_level *p, struct route
         if (p->value[i].value && (f->flags & FIELD_POLICY))
             one_policy(l, f, p->value[i]);
     }
+    if (l->forwards)
+        shipped_policies(l, n);
     struct node *errors = policies_value(p, "errors");
     r->errors = errors && !errors->bad ? errors_build(b, errors, captures) : NULL;
     keep_plan(l);
+}
+
+void policies_on_route(struct build *b, const struct route *r, const struct forward_conf *to) {
+    const struct conf_registry *reg = b->options->registry;
+    for (unsigned i = 0; reg && i < reg->policies; i++)
+        for (unsigned k = 0; reg->policy[i]->on_route && k < r->plan.count; k++)
+            if (r->plan.filter[k].ops == reg->policy[i]->ops)
+                reg->policy[i]->on_route((void *)(uintptr_t)r->plan.filter[k].conf, to);
 }

@@ -81,7 +81,7 @@ static void leaf(struct routes *r, struct node *n, const struct narrowed *m,
     route->capture_count = captures->count;
     name_route(r, route, n, m);
     no_action(b, n);
-    policies_finish(b, p, route, captures);
+    policies_finish(b, p, route, n, captures);
     action_build(b, n, p, route, captures);
 }
 

@@ -130,4 +130,7 @@ struct policy {
     const char *(*finish)(struct arena *a,
                           void *conf); /* judges and completes the whole; NULL: fine,
                                         * else a sentence. May itself be NULL */
+    /* Not NULL: the policy stands on every route that forwards, with its shipped values where the
+     * file says nothing. Told the route's targets, or NULL where it is turned off (`false`). */
+    void (*on_route)(void *conf, const struct forward_conf *to);
 };

@@ -236,14 +236,26 @@ static void hide_secrets(struct explained *e) {
 
 static const struct listener_conf *listener_named(const struct snapshot *s, const char *name) {
     for (uint32_t i = 0; i < s->listener_count; i++)
-        if (!name || span_eq(s->listener[i].name, span_z(name)))
+        if (span_eq(s->listener[i].name, span_z(name)))
             return &s->listener[i];
     return NULL;
 }
 
+/* The one that is named, else the first that speaks the URL's scheme, else the first. */
+static const struct listener_conf *listener_for(const struct snapshot *s, const struct cli *c) {
+    if (c->listener)
+        return listener_named(s, c->listener);
+    struct span url = span_z(c->argument[1]);
+    struct span scheme = span_starts(url, SPAN("https://")) ? SPAN("https") : SPAN("http");
+    for (uint32_t i = 0; span_find(url, ':') > 0 && i < s->listener_count; i++)
+        if (span_eq(s->listener[i].scheme, scheme))
+            return &s->listener[i];
+    return s->listener_count ? &s->listener[0] : NULL;
+}
+
 bool explain_run(struct cli *c, struct snapshot *s, struct explained *e, int *code) {
     struct url u;
-    *e = (struct explained){.s = s, .listener = listener_named(s, c->listener)};
+    *e = (struct explained){.s = s, .listener = listener_for(s, c)};
     *code = CLI_USAGE;
     if (!e->listener)
         return cli_misused(c, "there is no listener `%s`", c->listener), false;

@@ -161,10 +161,19 @@ static void print_answer(const struct cli *c, const struct explained *e) {
                SPAN_ARG(e->content_type), SPAN_ARG(e->body), e->body.n ? "\n" : "");
 }
 
+static void print_certificate(void *ctx, const struct tls_cert_state *c) {
+    unsigned *printed = ctx;
+    printf("%-10s%.*s for %.*s, %s\n", (*printed)++ ? "" : "tls", SPAN_ARG(c->file),
+           SPAN_ARG(c->names), c->kind);
+}
+
 void explain_text(struct cli *c, const struct explained *e) {
     const struct head *h = &e->x->req;
     printf("request   %s %.*s%.*s by listener %.*s\n", c->argument[0], SPAN_ARG(h->authority),
            SPAN_ARG(e->url), SPAN_ARG(e->listener->name));
+    unsigned certificates = 0;
+    if (e->listener->tls)
+        tls_server_walk(e->listener->tls, print_certificate, &certificates);
     if (e->listener->redirect_https && !e->fault) {
         printf("answer    308: this listener redirects everything to https\n");
         return;

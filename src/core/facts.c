@@ -14,6 +14,11 @@ enum fact {
     PATH,
     CLIENT_IP,
     CLIENT_PORT,
+    CLIENT_TLS_VERSION,
+    CLIENT_TLS_SNI,
+    CLIENT_TLS_SUBJECT,
+    CLIENT_TLS_SAN,
+    CLIENT_TLS_VERIFIED,
     ROUTE_NAME,
     SERVICE_NAME,
     ERROR_CODE,
@@ -27,7 +32,10 @@ enum fact {
         {"request", "host", REQUEST_HOST}, {"request", "path", REQUEST_PATH},                      \
         {"request", "id", REQUEST_ID}, {"request", "protocol", REQUEST_PROTOCOL},                  \
         {"header", NULL, HEADER}, {"query", NULL, QUERY}, {"cookie", NULL, COOKIE},                \
-        {"path", NULL, PATH}, {"client", "ip", CLIENT_IP}, {"client", "port", CLIENT_PORT}, {      \
+        {"path", NULL, PATH}, {"client", "ip", CLIENT_IP}, {"client", "port", CLIENT_PORT},        \
+        {"client", "tls.version", CLIENT_TLS_VERSION}, {"client", "tls.sni", CLIENT_TLS_SNI},      \
+        {"client", "tls.subject", CLIENT_TLS_SUBJECT}, {"client", "tls.san", CLIENT_TLS_SAN},      \
+        {"client", "tls.verified", CLIENT_TLS_VERIFIED}, {                                         \
         "route", "name", ROUTE_NAME                                                                \
     }
 #define SERVICE_NAMES                                                                              \
@@ -138,6 +146,20 @@ static struct span header(const struct exchange *x, struct span name) {
     return span_eq(name, SPAN("host")) ? x->req.authority : hdr_find(&x->req, name);
 }
 
+/* Empty without TLS, or where the client has shown no certificate. */
+static struct span of_tls(const struct tls_info *t, enum fact fact) {
+    const struct tls_client_cert *c = t ? t->client : NULL;
+    if (fact == CLIENT_TLS_VERSION)
+        return t ? span_z(t->version) : SPAN_NONE;
+    if (fact == CLIENT_TLS_SNI)
+        return t ? t->sni : SPAN_NONE;
+    if (fact == CLIENT_TLS_SUBJECT)
+        return c ? c->subject : SPAN_NONE;
+    if (fact == CLIENT_TLS_SAN)
+        return c ? c->san : SPAN_NONE;
+    return c && c->verified ? SPAN("true") : SPAN("false");
+}
+
 static struct span of_request(struct exchange *x, struct arena *a,
                               const struct template_part *part) {
     switch ((enum fact)part->id) {
@@ -165,6 +187,12 @@ static struct span of_request(struct exchange *x, struct arena *a,
         return client_ip(x, a);
     case CLIENT_PORT:
         return number(a, x->facts.client.len ? address_port(&x->facts.client) : 0);
+    case CLIENT_TLS_VERSION:
+    case CLIENT_TLS_SNI:
+    case CLIENT_TLS_SUBJECT:
+    case CLIENT_TLS_SAN:
+    case CLIENT_TLS_VERIFIED:
+        return of_tls(x->facts.tls, (enum fact)part->id);
     case ROUTE_NAME:
     case SERVICE_NAME:
     case ERROR_CODE:

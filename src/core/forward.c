@@ -363,6 +363,9 @@ size_t forward_fields(struct exchange *x, struct field *out, size_t max) {
         field_set(&out[n++], HDR_X_FORWARDED_HOST, host);
     field_set(&out[n++], HDR_FORWARDED, forwarded(&s, x, host, peer));
     field_set(&out[n++], HDR_X_REQUEST_ID, span_of(f->request_id, f->request_id_len));
+    const struct tls_client_cert *cert = f->tls ? f->tls->client : NULL;
+    if (cert && cert->verified && cert->pem.n)
+        field_set(&out[n++], HDR_X_CLIENT_CERT, cert->pem);
     must(!s.full);
     return n;
 }

@@ -16,7 +16,15 @@
     F(client_port, "the client's port; null where a trusted proxy spoke for it")                   \
     F(peer, "address of the other end of the connection")                                          \
     F(listener, "name of the listener")                                                            \
-    F(protocol, "HTTP/1.0 or HTTP/1.1")                                                            \
+    F(protocol, "HTTP/1.0, HTTP/1.1 or HTTP/2.0")                                                  \
+    F(upgrade, "websocket, where the request asked for one; null: no upgrade")                     \
+    F(tls_version, "TLSv1.2 or TLSv1.3; null: clear text")                                         \
+    F(tls_cipher, "the cipher of the client's connection")                                         \
+    F(tls_resumed, "whether the TLS session was resumed")                                          \
+    F(sni, "the server name that the client asked for")                                            \
+    F(alpn, "the protocol that TLS agreed on")                                                     \
+    F(client_subject, "subject of the client's certificate; null: none was shown")                 \
+    F(client_san, "first alternative name of the client's certificate")                            \
     F(scheme, "http or https")                                                                     \
     F(method, "the request method")                                                                \
     F(host, "the requested host, without its port")                                                \

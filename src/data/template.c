@@ -170,6 +170,18 @@ static struct span word_of(struct span s) {
     return span_cut(s, 0, n && name_start(s.p[0]) ? n : 0);
 }
 
+/* "sni", "tls.sni": members of members are one name of the table. */
+static struct span words_of(struct span s) {
+    size_t n = word_of(s).n;
+    while (n && n + 1 < s.n && s.p[n] == '.') {
+        size_t more = word_of(span_from(s, n + 1)).n;
+        if (!more)
+            break;
+        n += 1 + more;
+    }
+    return span_cut(s, 0, n);
+}
+
 /* root.member or root["key"], and nothing else. */
 static bool plain_name(struct span e, struct span *root, struct span *member) {
     *root = word_of(e);
@@ -181,7 +193,7 @@ static bool plain_name(struct span e, struct span *root, struct span *member) {
         return key_of(rest, member, &rest) && rest.n == 0;
     if (rest.n && rest.p[0] == '.') {
         rest = span_trim(span_from(rest, 1));
-        *member = word_of(rest);
+        *member = words_of(rest);
         rest = span_trim(span_from(rest, member->n));
         return member->n && rest.n == 0;
     }

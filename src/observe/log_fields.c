@@ -142,6 +142,36 @@ WRITE(listener) {
 WRITE(protocol) {
     put_quoted(out, span_z(l->x->facts.protocol));
 }
+WRITE(upgrade) {
+    put_quoted(out, l->x->req.protocol);
+}
+WRITE(tls_version) {
+    put_quoted(out, l->x->facts.tls ? span_z(l->x->facts.tls->version) : SPAN_NONE);
+}
+WRITE(tls_cipher) {
+    put_quoted(out, l->x->facts.tls ? span_z(l->x->facts.tls->cipher) : SPAN_NONE);
+}
+WRITE(tls_resumed) {
+    if (!l->x->facts.tls)
+        str_lit(out, "null");
+    else
+        str_add(out, l->x->facts.tls->resumed ? SPAN("true") : SPAN("false"));
+}
+WRITE(sni) {
+    put_quoted(out, l->x->facts.tls ? l->x->facts.tls->sni : SPAN_NONE);
+}
+WRITE(alpn) {
+    put_quoted(out, l->x->facts.tls ? span_z(l->x->facts.tls->alpn) : SPAN_NONE);
+}
+static const struct tls_client_cert *certificate(const struct line *l) {
+    return l->x->facts.tls ? l->x->facts.tls->client : NULL;
+}
+WRITE(client_subject) {
+    put_quoted(out, certificate(l) ? certificate(l)->subject : SPAN_NONE);
+}
+WRITE(client_san) {
+    put_quoted(out, certificate(l) ? certificate(l)->san : SPAN_NONE);
+}
 WRITE(scheme) {
     put_quoted(out, l->x->req.scheme);
 }

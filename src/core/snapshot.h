@@ -100,6 +100,8 @@ struct service_conf {
     enum protocol protocol;
     struct tls_client *tls;       /* NULL: clear text */
     unsigned char proxy_protocol; /* 1, 2: the header that each connection begins with; 0: none */
+    uint64_t identity;            /* of its connections: those made under another one (TLS, protocol
+                                   * changed by a reload) are not used any more */
     uint32_t h2_streams;          /* on one connection; 0: as the service says, at most 1,000 */
     uint32_t max_pending;         /* waiting for a connection, per thread */
     uint64_t queue_timeout_ms;

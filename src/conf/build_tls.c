@@ -32,6 +32,8 @@ static enum diag_code code_of(enum tls_problem_kind k) {
     case TLS_EXPIRES_SOON:
     case TLS_NOT_YET_VALID:
         return DIAG_W0112;
+    case TLS_NAME_NOT_COVERED:
+        return DIAG_W0117;
     case TLS_CHAIN_INCOMPLETE:
         return DIAG_W0113;
     case TLS_KEY_READABLE:
@@ -62,6 +64,8 @@ static const char *help_of(enum tls_problem_kind k) {
     case TLS_EXPIRED:
     case TLS_EXPIRES_SOON:
         return "renew it in place: the files are read again when they change";
+    case TLS_NAME_NOT_COVERED:
+        return "clients that ask for this name will refuse the certificate";
     case TLS_NOT_YET_VALID:
         return "is the clock right?";
     case TLS_CHAIN_INCOMPLETE:

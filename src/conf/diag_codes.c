@@ -7,7 +7,7 @@
 #define CODE(code_, text_, example_)                                                               \
     [DIAG_##code_] = {.code = #code_, .title = title_##code_, .text = text_, .example = example_}
 
-enum { ROWS = 84 };
+enum { ROWS = 85 };
 _Static_assert(ROWS == (int)DIAG_CODES, "every code has its explanation");
 
 #define D(code_, text_) static const char title_##code_[] = text_;
@@ -344,4 +344,8 @@ const struct diag_info diag_codes[DIAG_CODES] = {
          "With insecure_skip_verify anybody between the gateway and the service can answer in its "
          "place and read everything. Give the service's CA instead.",
          "tls: {ca: certs/internal-ca.pem}"),
+    CODE(W0117,
+         "`names` gives the certificate a server name that does not stand in it. Clients check the "
+         "name and will refuse the connection.",
+         NULL),
 };

@@ -157,6 +157,7 @@ static void build_one(struct build *b, struct service_conf *s, const struct pair
     schema_fill(&f, &schema_service_type, n, s);
     host_of(b, s, node_get(n, "host"));
     build_service_tls(b, s, n);
+    s->multiplexes = s->protocol == PROTOCOL_H2 || (s->protocol == PROTOCOL_AUTO && s->tls);
     s->identity = (s->tls ? tls_client_identity(s->tls) : 0) * 31 + (uint64_t)s->protocol * 4 +
                   s->proxy_protocol;
     note_settings(b, s, n);

@@ -98,6 +98,7 @@ struct service_conf {
     uint32_t keepalive_requests;
     uint32_t max_connections; /* per endpoint, over all threads */
     enum protocol protocol;
+    bool multiplexes;             /* it can speak HTTP/2: gRPC with trailers reaches it */
     struct tls_client *tls;       /* NULL: clear text */
     unsigned char proxy_protocol; /* 1, 2: the header that each connection begins with; 0: none */
     uint64_t identity;            /* of its connections: those made under another one (TLS, protocol

@@ -183,7 +183,8 @@ static struct span words_of(struct span s) {
 }
 
 /* root.member or root["key"], and nothing else. */
-static bool plain_name(struct span e, struct span *root, struct span *member) {
+static bool plain_name(const struct template_scope *scope, struct span e, struct span *root,
+                       struct span *member) {
     *root = word_of(e);
     struct span rest = span_trim(span_from(e, root->n));
     *member = SPAN_NONE;
@@ -194,6 +195,9 @@ static bool plain_name(struct span e, struct span *root, struct span *member) {
     if (rest.n && rest.p[0] == '.') {
         rest = span_trim(span_from(rest, 1));
         *member = words_of(rest);
+        const struct template_name *n = find_name(scope, *root, *member);
+        if (!n || !n->member)
+            *member = word_of(rest);
         rest = span_trim(span_from(rest, member->n));
         return member->n && rest.n == 0;
     }
@@ -204,7 +208,7 @@ static bool put_name(struct compiler *c, struct span e) {
     struct span root, member;
     if (!e.n)
         return wrong(c, e, "a name is missing between ${ and }");
-    if (!plain_name(e, &root, &member))
+    if (!plain_name(c->scope, e, &root, &member))
         return wrong(c, e, plain_only);
     const struct template_name *n = find_name(c->scope, root, member);
     if (!n)

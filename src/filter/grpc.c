@@ -31,11 +31,9 @@ static const struct schema_object form = {
     .doc = "What is done for gRPC calls; false: they pass as any other request."};
 
 static bool all_speak_h2(const struct forward_conf *to) {
-    for (uint32_t i = 0; i < to->target_count; i++) {
-        const struct service_conf *s = to->target[i].service;
-        if (s->protocol != PROTOCOL_H2 && !(s->protocol == PROTOCOL_AUTO && s->tls))
+    for (uint32_t i = 0; i < to->target_count; i++)
+        if (!to->target[i].service->multiplexes)
             return false;
-    }
     return to->target_count > 0;
 }
 

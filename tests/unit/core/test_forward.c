@@ -111,7 +111,16 @@ static void test_fields(void **state) {
     assert_string_equal(sent(x, HDR_FORWARDED), "for=192.0.2.9;host=\"shop.test:8080\";proto=http");
     assert_string_equal(sent(x, HDR_X_REQUEST_ID), "00ff-1");
     struct field out[FORWARD_FIELDS_MAX];
+    assert_int_equal(forward_fields(x, out, FORWARD_FIELDS_MAX), FORWARD_FIELDS_MAX - 1);
+
+    /* A client's certificate, but only a verified one. */
+    struct tls_client_cert cert = {.pem = SPAN("-----BEGIN%20CERTIFICATE"), .verified = true};
+    struct tls_info info = {.client = &cert};
+    x->facts.tls = &info;
+    assert_string_equal(sent(x, HDR_X_CLIENT_CERT), "-----BEGIN%20CERTIFICATE");
     assert_int_equal(forward_fields(x, out, FORWARD_FIELDS_MAX), FORWARD_FIELDS_MAX);
+    cert.verified = false;
+    assert_int_equal(forward_fields(x, out, FORWARD_FIELDS_MAX), FORWARD_FIELDS_MAX - 1);
     desk_drop(x);
 
     x = desk_exchange("GET", "", "/", NULL);

@@ -157,6 +157,14 @@ static void every_field(void **state) {
         {LOG_FIELD_client_port, "4711"},
         {LOG_FIELD_peer, "\"10.0.0.1\""},
         {LOG_FIELD_scheme, "\"http\""},
+        {LOG_FIELD_upgrade, "null"},
+        {LOG_FIELD_tls_version, "null"},
+        {LOG_FIELD_tls_cipher, "null"},
+        {LOG_FIELD_tls_resumed, "null"},
+        {LOG_FIELD_sni, "null"},
+        {LOG_FIELD_alpn, "null"},
+        {LOG_FIELD_client_subject, "null"},
+        {LOG_FIELD_client_san, "null"},
         {LOG_FIELD_canonical_path, "\"/api/products/42\""},
         {LOG_FIELD_query, "\"token=s3cret\""},
         {LOG_FIELD_target, "\"/api/./products/42?token=s3cret\""},
@@ -175,6 +183,22 @@ static void every_field(void **state) {
     assert_int_equal(array_len(row) + LOG_SHIPPED_COUNT, LOG_FIELD_COUNT); /* none is forgotten */
     for (size_t i = 0; i < array_len(row); i++)
         assert_string_equal(value_of(row[i].id), row[i].value);
+    struct tls_client_cert cert = {.subject = SPAN("CN=ann"), .san = SPAN("URI:spiffe://a/ann")};
+    struct tls_info tls = {.version = "TLSv1.3",
+                           .cipher = "TLS_AES_128_GCM_SHA256",
+                           .alpn = "h2",
+                           .sni = SPAN("shop.example"),
+                           .resumed = true,
+                           .client = &cert};
+    s.x.facts.tls = &tls;
+    assert_string_equal(value_of(LOG_FIELD_tls_version), "\"TLSv1.3\"");
+    assert_string_equal(value_of(LOG_FIELD_tls_cipher), "\"TLS_AES_128_GCM_SHA256\"");
+    assert_string_equal(value_of(LOG_FIELD_tls_resumed), "true");
+    assert_string_equal(value_of(LOG_FIELD_sni), "\"shop.example\"");
+    assert_string_equal(value_of(LOG_FIELD_alpn), "\"h2\"");
+    assert_string_equal(value_of(LOG_FIELD_client_subject), "\"CN=ann\"");
+    assert_string_equal(value_of(LOG_FIELD_client_san), "\"URI:spiffe://a/ann\"");
+    s.x.facts.tls = NULL;
     s.r.fault = FAULT_CONNECT_FAILED;
     s.r.code = "connect_failed";
     s.r.who = "upstream";

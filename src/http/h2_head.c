@@ -356,37 +356,34 @@ static enum fault judge_tunnel(struct h2_section *s, struct h2_message *m) {
     return FAULT_NONE;
 }
 
-/* RFC 9113 8.2.3: crumbs were made for the table's sake. Empty ones would leave a blank at an end.
+static bool no_cookie(const struct field *f, const void *arg) {
+    (void)arg;
+    return f->id != HDR_COOKIE;
+}
+
+/* RFC 9113 8.2.3: crumbs were made for the table's sake; empty ones would leave a blank at an end.
  */
 static enum fault join_cookies(struct h2_section *s) {
     struct head *h = s->h;
-    size_t n = 0, to = 0;
-    for (unsigned i = 0; i < h->count; i++)
-        n += h->field[i].id == HDR_COOKIE ? h->field[i].value_len + 2 : 0;
-    char *p = s->cookies > 1 ? arena_try(h->arena, n) : NULL;
+    size_t n = 0;
     if (s->cookies < 2)
         return FAULT_NONE;
+    for (unsigned i = 0; i < h->count; i++)
+        n += no_cookie(&h->field[i], NULL) ? 0 : h->field[i].value_len + 2;
+    char *p = arena_try(h->arena, n);
     if (!p)
         return FAULT_OUT_OF_MEMORY;
     struct str out = str_on(p, n);
-    struct field *first = NULL;
     for (unsigned i = 0; i < h->count; i++) {
-        struct field *f = &h->field[i];
-        bool crumb = f->id == HDR_COOKIE;
-        if (crumb && out.n && f->value_len)
+        const struct field *f = &h->field[i];
+        if (no_cookie(f, NULL) || f->value_len == 0)
+            continue;
+        if (out.n)
             str_lit(&out, "; ");
-        if (crumb)
-            str_add(&out, field_value(f));
-        if (!crumb || !first)
-            h->field[to++] = *f;
-        if (crumb && !first)
-            first = &h->field[to - 1];
+        str_add(&out, field_value(f));
     }
-    h->bytes -= (uint32_t)(n - 2 * s->cookies) + (s->cookies - 1) * (uint32_t)(6 + 4);
-    h->bytes += (uint32_t)out.n;
-    h->count = (uint16_t)to;
-    first->value = out.p;
-    first->value_len = (uint32_t)out.n;
+    field_filter(h, no_cookie, NULL);
+    field_push(h, HDR_COOKIE, hdr_table[HDR_COOKIE].name, str_span(&out));
     return FAULT_NONE;
 }
 

@@ -1,7 +1,7 @@
 /* Heads as arrays of names and values. */
 #include "http/h2.h"
 
-/* Cookies shorter than this are worth guessing byte by byte through the size of frames. */
+/* Shorter cookies can be guessed byte by byte from the size of frames. */
 enum { SHORT_COOKIE = 20, DIGITS_MAX = 20, DOOR_FIELDS = 8 };
 
 static nghttp2_nv pair(struct span name, struct span value, uint8_t flags) {
@@ -11,19 +11,20 @@ static nghttp2_nv pair(struct span name, struct span value, uint8_t flags) {
                         .valuelen = value.n,
                         .flags = flags};
 }
-#define PAIR(name, value) pair(SPAN(name), value, NGHTTP2_NV_FLAG_NONE)
+#define PAIR(name, value) pair(SPAN(name), value, NGHTTP2_NV_FLAG_NO_COPY_NAME)
 
-/* RFC 7541 7.1.3. */
-static uint8_t secrecy(const struct field *f) {
+/* RFC 7541 7.1.3: a table that attacker and secret share is an oracle. Names that we know need no
+ * copy, they live as long as the process. */
+static uint8_t flags_of(const struct field *f) {
     bool secret = f->id == HDR_AUTHORIZATION || f->id == HDR_SET_COOKIE ||
                   (f->id == HDR_COOKIE && f->value_len < SHORT_COOKIE) ||
                   hdr_table[f->id].flags & HF_IDENTITY;
-    return secret ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE;
+    return (secret ? NGHTTP2_NV_FLAG_NO_INDEX : 0) | (f->id ? NGHTTP2_NV_FLAG_NO_COPY_NAME : 0);
 }
 
 static nghttp2_nv *put_fields(nghttp2_nv *to, const struct field *f, size_t n) {
     for (const struct field *end = f + n; f < end; f++)
-        *to++ = pair(field_name(f), field_value(f), secrecy(f));
+        *to++ = pair(f->id ? hdr_table[f->id].name : field_name(f), field_value(f), flags_of(f));
     return to;
 }
 

@@ -35,6 +35,7 @@
     C(upstream_h2_streams, "Requests sent on them")                                                \
     C(upstream_h2_goaways, "GOAWAYs of services")                                                  \
     C(upstream_h2_resets, "Streams that services reset")                                           \
+    C(upstream_h2_errors, "HTTP/2 connections closed because the service broke the rules")         \
     C(upstream_bytes_received, "Bytes read from services")                                         \
     C(upstream_bytes_sent, "Bytes written to services")                                            \
     C(exchanges_accepted, "Requests accepted, malformed ones included")                            \

@@ -532,9 +532,9 @@ struct h2_actor *h2_client(struct play *p) {
 
 struct h2_actor *h2_service_with(struct play *p, int who, const uint32_t *settings, size_t pairs) {
     struct h2_actor *a = create(p, who, false);
+    h2_settings(a, settings, pairs); /* before the gateway's are acknowledged */
     while (!p->lost && !a->greeted)
         hear_more(a, "the preface");
-    h2_settings(a, settings, pairs);
     return a;
 }
 

@@ -33,9 +33,16 @@ void half_reset(struct half *h) {
     h->resets = resets + 1;
 }
 
-void half_add(struct half *h, struct stage *g, struct step *s,
+bool half_tunnels(const struct half *h) {
+    const struct exchange *x = h->source.x;
+    return h == &x->up_half ? x->req.protocol.n > 0 : x->tunnel;
+}
+
+bool half_add(struct half *h, struct stage *g, struct step *s,
               void (*move)(struct step *, struct body *in, struct body *out)) {
     struct stage **at = &h->first;
+    if (s && !s->filter->ops->tunnels && half_tunnels(h))
+        return false;
     while (*at)
         at = &(*at)->next;
     *g = (struct stage){.move = move, .step = s};
@@ -44,6 +51,7 @@ void half_add(struct half *h, struct stage *g, struct step *s,
     g->out.wanted = h->sink->wanted;
     h->sink = &g->out;
     h->length = -1;
+    return true;
 }
 
 /* A consumer's wishes travel towards the source, through every stage. */
@@ -71,8 +79,15 @@ void half_pump(struct half *h) {
         }
 }
 
+/* A stream lives by its bytes (core/streams). */
+static void moved(const struct body *b) {
+    if (unlikely(b->x->streams))
+        b->x->moved_at = me->now;
+}
+
 void body_push(struct body *b, struct slice *s) {
     b->in += s->n;
+    moved(b);
     if (s->n == 0 || b->stopped) {
         slice_free(&me->pond, s);
         return;
@@ -126,8 +141,30 @@ int body_get(const struct body *b, struct iovec *iov, int max, size_t bytes) {
     return n;
 }
 
+static struct slice *unqueue(struct body *b) {
+    struct slice *s = b->head;
+    b->head = s->next;
+    if (!b->head)
+        b->tail = &b->head;
+    return s;
+}
+
+/* The producer is told at half. */
+static void left(struct body *b) {
+    moved(b);
+    if (b->full && b->size <= b->limit / 2) {
+        b->full = false;
+        b->tell = true;
+        exchange_wake(b->x);
+    } else if (b->ended && !b->size && b->x->tunnel) {
+        exchange_wake(b->x); /* the front waits for it */
+    }
+}
+
 void body_pop(struct body *b, size_t n) {
     must(n <= b->size);
+    if (n == 0)
+        return; /* who takes nothing tells nobody */
     b->size -= n;
     while (n) {
         struct slice *s = b->head;
@@ -140,18 +177,36 @@ void body_pop(struct body *b, size_t n) {
         }
         n -= s->n;
         s->n = 0; /* nothing of it is left, in a pipe neither */
-        b->head = s->next;
-        if (!b->head)
-            b->tail = &b->head;
-        slice_free(&me->pond, s);
+        slice_free(&me->pond, unqueue(b));
     }
-    if (b->full && b->size <= b->limit / 2) {
-        b->full = false;
-        b->tell = true;
-        exchange_wake(b->x);
-    } else if (b->ended && !b->size && b->x->tunnel) {
-        exchange_wake(b->x); /* the front waits for it */
+    left(b);
+}
+
+/* The first n bytes of a slice, apart. */
+static struct slice *cut_off(struct slice *s, size_t n) {
+    struct slice *first = slice_share(&me->pond, s);
+    if (first) {
+        first->n = n;
+        s->p += n;
+        s->n -= n;
     }
+    return first;
+}
+
+bool body_move(struct body *from, struct body *to, size_t n) {
+    must(n <= from->size);
+    if (n == 0)
+        return true;
+    while (n) {
+        struct slice *s = from->head->n <= n ? unqueue(from) : cut_off(from->head, n);
+        if (!s)
+            return false;
+        n -= s->n;
+        from->size -= s->n;
+        body_push(to, s);
+    }
+    left(from);
+    return true;
 }
 
 void body_want(struct body *b) {

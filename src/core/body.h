@@ -55,10 +55,13 @@ struct half {
 void half_init(struct half *h, struct exchange *x);
 void half_reset(struct half *h); /* drops data, stages and state */
 /* Puts a stage behind those that are there. The half's length becomes unknown; a stage that knows
- * its length may set it afterwards. */
-void half_add(struct half *h, struct stage *g, struct step *s,
+ * its length may set it afterwards. False: a tunnel, and the filter's stages do not stand in such
+ * (filter_ops.tunnels): nothing was added. */
+bool half_add(struct half *h, struct stage *g, struct step *s,
               void (*move)(struct step *, struct body *in, struct body *out));
 void half_pump(struct half *h);
+/* What it carries is a tunnel's: asked for (request), or accepted (response). */
+bool half_tunnels(const struct half *h);
 
 static inline size_t body_room(const struct body *b) {
     return !b->wanted || b->stopped || b->ended || b->size >= b->limit ? 0 : b->limit - b->size;
@@ -84,6 +87,10 @@ void body_end(struct body *b,
 /* Lends up to `max` vectors, at most `bytes` in all, up to the first pipe; returns how many. */
 int body_get(const struct body *b, struct iovec *iov, int max, size_t bytes);
 void body_pop(struct body *b, size_t n);
+/* For stages: the first n bytes go on as they are, slice by slice, into a body that has room for
+ * them; the last slice is cut where n ends. Nothing is copied. False: no memory to cut it (the
+ * caller faults the exchange). */
+must_use bool body_move(struct body *from, struct body *to, size_t n);
 /* The pipe that the next bytes are in, and how many; NULL: they are in memory, or there are none.
  */
 static inline struct pipe *body_pipe(const struct body *b, size_t *n) {
@@ -109,4 +116,9 @@ static inline bool body_done(const struct body *b) {
 }
 static inline bool body_readable(const struct body *b) {
     return b->size > 0 || b->ended;
+}
+/* For stages: the end goes on, with its trailers, once all that came before it has. */
+static inline void body_move_end(struct body *from, struct body *to) {
+    if (body_done(from))
+        body_end(to, from->trailers);
 }

@@ -1,5 +1,6 @@
 #include "core/chain.h"
 #include "core/forward.h"
+#include "core/streams.h"
 #include "core/thread.h"
 
 static void respond_go(struct exchange *x, enum verdict v);
@@ -20,9 +21,13 @@ static void hold(struct exchange *x, struct step *s) {
     x->waiting = true;
 }
 
-static void collect(struct exchange *x, struct body *b) {
+/* A tunnel has no body that could be waited for: it counts as empty. */
+static void collect(struct exchange *x, struct half *h) {
     x->collecting = true;
-    body_collect(b, x->collect_max ? x->collect_max : COLLECT_MAX);
+    if (half_tunnels(h))
+        exchange_wake(x);
+    else
+        body_collect(h->sink, x->collect_max ? x->collect_max : COLLECT_MAX);
 }
 
 static struct step *step_make(struct exchange *x, unsigned i, char *at) {
@@ -61,7 +66,7 @@ static void request_go(struct exchange *x, enum verdict v) {
         hold(x, x->step[x->depth - 1]);
         return;
     case WAIT_BODY:
-        collect(x, x->up_half.sink);
+        collect(x, &x->up_half);
         return;
     case ANSWER:
         x->depth--; /* the answering filter does not see its own answer */
@@ -95,6 +100,7 @@ static void drop_answer(struct exchange *x) {
     ops_cancel(&x->back_ops_list);
     half_reset(&x->down_half);
     head_init(&x->resp, &x->arena);
+    x->tunnel = false;
 }
 
 static void respond_go(struct exchange *x, enum verdict v) {
@@ -107,7 +113,7 @@ static void respond_go(struct exchange *x, enum verdict v) {
         hold(x, x->step[x->up]);
         return;
     case WAIT_BODY:
-        collect(x, x->down_half.sink);
+        collect(x, &x->down_half);
         return;
     case ANSWER:
         drop_answer(x);
@@ -118,6 +124,7 @@ static void respond_go(struct exchange *x, enum verdict v) {
         break;
     }
     sign(x);
+    streams_head(x);
     x->state = X_STREAM;
     exchange_wake(x);
 }
@@ -149,9 +156,11 @@ void chain_collect(struct exchange *x) {
     struct half *h = request ? &x->up_half : &x->down_half;
     half_pump(h);
     struct step *s = x->step[request ? x->depth - 1 : x->up];
-    bool too_long;
-    if (x->state == X_DONE || !x->collecting || !body_collected(h->sink, &too_long))
+    bool too_long = false;
+    if (x->state == X_DONE || !x->collecting)
         return; /* a stage may have failed the exchange */
+    if (!half_tunnels(h) && !body_collected(h->sink, &too_long))
+        return;
     x->collecting = false;
     if (too_long && !holder_takes_long(s, request)) {
         exchange_fail(x, request ? FAULT_BODY_TOO_LARGE : FAULT_UPSTREAM_TOO_LARGE, NULL);

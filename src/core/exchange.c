@@ -3,6 +3,7 @@
 #include "core/forward.h"
 #include "core/problem.h"
 #include "core/route.h"
+#include "core/streams.h"
 #include "core/thread.h"
 
 /* Everything about the life of an exchange; the chain of filters is chain.c. */
@@ -150,7 +151,7 @@ static enum fault find_route(struct exchange *x) {
     }
     x->route = f.route;
     x->plan = &f.route->plan;
-    x->max_body = f.route->max_body;
+    x->max_body = x->req.protocol.n ? UINT64_MAX : f.route->max_body;
     for (uint32_t i = 0; i < f.route->capture_count; i++)
         x->capture[i] = f.capture[i];
     deadline_set(x, f.route->request_timeout_ms);
@@ -162,6 +163,8 @@ static enum fault prepare(struct exchange *x) {
     const struct listener_conf *l = x->facts.listener;
     if (!x->plan && l && l->plan.back)
         x->plan = &l->plan;
+    if (!f && x->req.method == METHOD_CONNECT && !x->req.protocol.n)
+        f = FAULT_METHOD_REFUSED; /* no forward proxy: no route offers that */
     if (!f && !x->plan)
         f = find_route(x);
     else if (!f && !x->max_body)
@@ -278,7 +281,10 @@ void exchanges_settled(struct loop *l) {
 
 static void deadline_passed(struct timer *t) {
     struct exchange *x = container_of(t, struct exchange, deadline);
-    exchange_fail(x, FAULT_REQUEST_TIMEOUT, NULL);
+    if (x->streams)
+        streams_timer(x);
+    else
+        exchange_fail(x, FAULT_REQUEST_TIMEOUT, NULL);
 }
 
 /* ---- the task: the one place where data moves ------------------------------------------------ */

@@ -7,9 +7,16 @@
  *
  * Commands go down by direct call; events come up from the loop: what a command has to report is
  * posted to the exchange's task. Everything that moves, moves in that task: stages are pumped,
- * readable and room are told. The exchange is freed at the end of the drain after it has ended, and
- * writes one record. Owner: its thread's list; ended by the front (finish, abort) or by a fault.
- * Thread: one for life.
+ * readable and room are told.
+ *
+ * A tunnel (req.protocol asked for one, the back said `tunnel` with its head) has two directions
+ * that end one by one: the end of one is passed on and the other goes on. It is finished when the
+ * answer's end has left and the request's has been taken (or nobody wants it: stopped), and fails
+ * when either breaks. What it asked for with GET matches routes as GET; its deadline, max_body and
+ * filters' bodies are not for it.
+ *
+ * The exchange is freed at the end of the drain after it has ended, and writes one record. Owner:
+ * its thread's list; ended by the front (finish, abort) or by a fault. Thread: one for life.
  */
 #pragma once
 #include "core/body.h"
@@ -30,7 +37,7 @@ struct front_ops {
     /* Request body: wanted, room again, or not wanted. Of a tunnel also, perhaps more than once:
      * its end has been taken, so when the answer has left the tunnel is over. */
     void (*room)(struct exchange *);
-    void (*failed)(struct exchange *);   /* the answer breaks off: reset. Last call */
+    void (*failed)(struct exchange *); /* the answer breaks off: reset. Last call */
 };
 struct back_ops {
     const char *name;
@@ -90,7 +97,8 @@ struct exchange {
     struct deferred free;
     struct list node; /* in thread->exchanges */
     struct timer deadline;
-    uint64_t deadline_at; /* ns; 0: none */
+    uint64_t deadline_at; /* ns; 0: none. Of a stream: what the call itself said */
+    uint64_t moved_at;    /* ns; of a stream: when a byte last came or went, either way */
 
     struct head req, resp;
     struct half up_half, down_half;     /* request body, response body */
@@ -120,7 +128,7 @@ void exchange_start(
 /* The head was malformed or refused by the door: one path for every error. May be called instead of
  * exchange_start. x->req holds what is known. */
 void exchange_refuse(struct exchange *x, enum fault why);
-void exchange_finish(struct exchange *x);                /* the answer has left entirely */
+void exchange_finish(struct exchange *x); /* the answer has left entirely; a tunnel: see above */
 void exchange_abort(struct exchange *x, enum fault why); /* the asker is gone */
 
 /* Back commands. */

@@ -164,7 +164,7 @@ static struct span of_request(struct exchange *x, struct arena *a,
                               const struct template_part *part) {
     switch ((enum fact)part->id) {
     case REQUEST_METHOD:
-        return x->req.method_text;
+        return head_method_text(&x->req);
     case REQUEST_SCHEME:
         return x->req.scheme;
     case REQUEST_HOST:

@@ -14,6 +14,7 @@ struct finder {
     const struct listener_conf *l;
     struct route_found *out;
     const struct candidate *best;
+    enum method method;
     bool collect; /* second pass: look for routes that fail by their method alone */
     bool is_path, slash, params;
     uint32_t pieces, rest; /* rest: where a tail begins once all pieces are taken */
@@ -74,8 +75,8 @@ static void note_method(struct finder *f, const struct candidate *c) {
 }
 
 static bool fits(struct finder *f, const struct candidate *c) {
-    bool method = f->h->method != METHOD_OTHER ? c->any_method || (c->methods >> f->h->method & 1)
-                                               : route_method(c->route->match, f->h);
+    bool method = f->method != METHOD_OTHER ? c->any_method || (c->methods >> f->method & 1)
+                                            : route_method(c->route->match, f->h);
     if (method == f->collect || (!c->plain && !route_conditions(c->route->match, f->h, f->l)))
         return false;
     if (f->collect)
@@ -209,6 +210,7 @@ void router_find(const struct router *r, const struct head *h, const struct list
     struct finder f UNSET; /* most of its pieces are never used */
     f.r = r;
     f.h = h;
+    f.method = head_method(h);
     f.l = l;
     f.out = out;
     f.best = NULL;

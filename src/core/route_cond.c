@@ -11,8 +11,9 @@ uint32_t route_methods(const struct route_match *m) {
 
 bool route_method(const struct route_match *m, const struct head *h) {
     uint32_t methods = route_methods(m);
-    if (h->method != METHOD_OTHER)
-        return methods ? methods >> h->method & 1 : m->method_other_count == 0;
+    enum method method = head_method(h);
+    if (method != METHOD_OTHER)
+        return methods ? methods >> method & 1 : m->method_other_count == 0;
     for (uint32_t i = 0; i < m->method_other_count; i++)
         if (span_eq(m->method_other[i], h->method_text))
             return true;

@@ -79,6 +79,7 @@
       "this resource does not offer this method")                                                  \
     F(LOOP_DETECTED, 508, "loop_detected", CLIENT, 0, "the request came through here before")      \
     F(UPGRADE_REFUSED, 426, "upgrade_refused", CLIENT, 1, "WebSocket version 13 is needed")        \
+    F(WEBSOCKET_OFF, 403, "websocket_off", CLIENT, 0, "this resource takes no WebSockets")         \
     F(EXPRESSION_FAILED, 500, "expression_failed", GATEWAY, 0,                                     \
       "an expression of the configuration failed")                                                 \
     F(HEADER_REFUSED, 500, "header_injection_blocked", GATEWAY, 0,                                 \
@@ -95,6 +96,7 @@
       "a WebSocket frame is malformed or over a limit")                                            \
     F(GRPC_MESSAGE_TOO_LARGE, 413, "grpc_message_too_large", CLIENT, 0,                            \
       "a gRPC message is larger than is accepted")                                                 \
+    F(BAD_GRPC_TIMEOUT, 400, "bad_grpc_timeout", CLIENT, 0, "grpc-timeout is malformed")           \
     F(BAD_GRPC_FRAME, 400, "bad_grpc_frame", CLIENT, 0, "a gRPC message frame is malformed")       \
     F(REQUEST_TIMEOUT, 504, "request_timeout", GATEWAY, 0,                                         \
       "the whole exchange took longer than request_timeout")                                       \

@@ -78,6 +78,15 @@ static inline struct span field_value(const struct field *f) {
     return (struct span){f->value, f->value_len};
 }
 
+/* The method as routes, policies and the log see it: a WebSocket is asked for with GET, whatever
+ * carries it (RFC 8441 5.1). */
+static inline enum method head_method(const struct head *h) {
+    return h->protocol.n ? METHOD_GET : h->method;
+}
+static inline struct span head_method_text(const struct head *h) {
+    return h->protocol.n ? SPAN("GET") : h->method_text;
+}
+
 /* First value of a cookie (RFC 6265 4.2.1, over all Cookie fields), {NULL,0}: absent. */
 struct span cookie_get(const struct head *h, struct span name);
 /* First value of a query parameter, still encoded; {NULL,0}: absent. */

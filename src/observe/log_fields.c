@@ -176,7 +176,7 @@ WRITE(scheme) {
     put_quoted(out, l->x->req.scheme);
 }
 WRITE(method) {
-    put_quoted(out, l->x->req.method_text);
+    put_quoted(out, head_method_text(&l->x->req));
 }
 WRITE(host) {
     put_quoted(out, l->x->req.host);
@@ -311,7 +311,7 @@ void log_combined_line(const struct record *r, struct str *out) {
     str_lit(out, " - - [");
     put_clf_time(out, r->wall_ns);
     str_lit(out, "] \"");
-    put_or_dash(out, x->req.method_text);
+    put_or_dash(out, head_method_text(&x->req));
     str_char(out, ' ');
     put_or_dash(out, x->req.target);
     str_char(out, ' ');

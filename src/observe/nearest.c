@@ -47,7 +47,7 @@ static __attribute__((noinline)) void tell(struct thread *t, const struct record
     text[s.n] = 0;
     log_event(LEVEL_INFO, "no_route",
               "%.*s %s at host %s matches no route; nearest: %s request_id=%.*s",
-              SPAN_ARG(x->req.method_text), log_quoted(x->req.target, target),
+              SPAN_ARG(head_method_text(&x->req)), log_quoted(x->req.target, target),
               log_quoted(x->req.host, host), n ? text : "none", (int)x->facts.request_id_len,
               x->facts.request_id);
     arena_finish(&a);

@@ -164,7 +164,9 @@ static inline void routes_request(struct arena *a, struct span line, struct head
         h->host = h->authority = SPAN_NONE;
     while (rest.p) {
         struct span value = span_split(&rest, ' '), name = span_split(&value, ':');
-        if (span_eq(name, SPAN("listener")))
+        if (span_eq(name, SPAN("protocol"))) /* of an extended CONNECT */
+            h->protocol = value;
+        else if (span_eq(name, SPAN("listener")))
             l->routes_bit = (uint64_t)(value.p[0] - '0');
         else if (name.n)
             assert_int_equal(hdr_put(h, name, value, ORIGIN_CLIENT), FAULT_NONE);

@@ -214,6 +214,98 @@ static void collecting(void **state) {
 
 /* ---- stages ---- */
 
+/* Slices of every kind go on as they are, cut where a move ends; settled or not, what is read at
+ * the other end is what was pushed. */
+static void moving(void **state) {
+    (void)state;
+    struct body *from = &x.up_half.source, *to = &x.down_half.source;
+    static const unsigned char fixed[3000] = {0};
+    for (seed = 1; seed < 4000000000u; seed += 100000000u) {
+        uint64_t in = 0, moved = 0, out = 0, all = 300000, keep = seed;
+        struct head trailers;
+        half_init(&x.up_half, &x);
+        half_init(&x.down_half, &x);
+        body_want(from);
+        body_want(to);
+        while (out < all) {
+            size_t n = 1 + below(9000), left = (size_t)(all - in);
+            if (body_read_size(from) && left) {
+                n = n < left ? n : left;
+                push_some(from, in, n);
+                in += n;
+            }
+            n = below(from->size + 1);
+            n = n < body_room(to) ? n : body_room(to);
+            assert_true(body_move(from, to, n));
+            moved += n;
+            check_queue(from, moved, in);
+            check_queue(to, out, moved);
+            if (below(3) == 0)
+                loop_drain(&thread->loop);
+            if (below(2)) {
+                n = look(to, out);
+                body_pop(to, n);
+                out += n;
+            }
+        }
+        assert_null(from->head);
+        body_move_end(from, to);
+        assert_false(to->ended);
+        body_end(from, &trailers);
+        body_move_end(from, to);
+        assert_ptr_equal(to->trailers, &trailers);
+        half_reset(&x.down_half);
+        seed = keep;
+    }
+    half_init(&x.up_half, &x);
+    assert_true(body_push_static(from, fixed, sizeof fixed) && body_move(from, to, 1000));
+    assert_true(to->size == 1000 && from->size == 2000 && to->head->p == fixed);
+    body_stop(to); /* what nobody wants is dropped */
+    assert_true(body_move(from, to, 500));
+    assert_true(to->size == 0 && to->in == 1500 && from->size == 1500);
+    assert_ptr_equal(from->head->p, fixed + 1500);
+    half_reset(&x.down_half);
+}
+
+/* The producer of what is moved is told at half, as when it is popped. */
+static void moving_tells(void **state) {
+    (void)state;
+    struct body *from = &x.up_half.source, *to = &x.down_half.source;
+    static char big[BODY_LIMIT];
+    half_init(&x.down_half, &x);
+    body_want(from);
+    from->tell = false;
+    assert_true(body_push_static(from, big, BODY_LIMIT));
+    assert_true(body_move(from, to, BODY_LIMIT / 2 - 1));
+    assert_false(from->tell);
+    assert_true(body_move(from, to, 1));
+    assert_true(from->tell);
+    half_reset(&x.down_half);
+}
+
+static void *no_memory(size_t n) {
+    (void)n;
+    return NULL;
+}
+
+static void moving_without_memory(void **state) {
+    (void)state;
+    struct body *from = &x.up_half.source, *to = &x.down_half.source;
+    half_init(&x.down_half, &x);
+    assert_true(body_push_copy(from, "abcdef", 6));
+    for (struct slice *s; (s = thread->loop.pond.free);) { /* no spare one either */
+        thread->loop.pond.free = s->next;
+        thread->loop.pond.spare--;
+        mem_free(s);
+    }
+    env.alloc = no_memory;
+    assert_false(body_move(from, to, 2)); /* to cut takes memory; to pass on does not */
+    assert_true(body_move(from, to, 6));
+    env.alloc = mem_counted;
+    assert_true(to->size == 6 && from->size == 0);
+    half_reset(&x.down_half);
+}
+
 static unsigned moves;
 static void pass_on(struct step *s, struct body *in, struct body *out) {
     struct iovec iov;
@@ -310,8 +402,17 @@ static void stages_under_pressure(void **state) {
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, finish)
     const struct CMUnitTest tests[] = {
-        T(random_lives), T(ending_and_stopping), T(telling),        T(pacing),
-        T(collecting),   T(wishes_travel),       T(a_stop_travels), T(stages_under_pressure),
+        T(random_lives),
+        T(ending_and_stopping),
+        T(telling),
+        T(pacing),
+        T(collecting),
+        T(moving),
+        T(moving_tells),
+        T(moving_without_memory),
+        T(wishes_travel),
+        T(a_stop_travels),
+        T(stages_under_pressure),
     };
     return cmocka_run_group_tests_name("core/body", tests, NULL, NULL);
 }

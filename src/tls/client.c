@@ -74,7 +74,7 @@ static void set_protocols(SSL_CTX *ctx, const struct tls_client_settings *c) {
     SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:!PSK:!aNULL");
     SSL_CTX_set_ciphersuites(
         ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256");
-    SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384");
+    SSL_CTX_set1_groups_list(ctx, (char *)(uintptr_t) "X25519:P-256:P-384");
     if (c->offer_h2)
         SSL_CTX_set_alpn_protos(ctx, both, c->offer_h1 ? 12 : 3);
     else if (c->offer_h1)

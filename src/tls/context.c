@@ -158,7 +158,7 @@ static bool text_of(int (*set)(SSL_CTX *, const char *), SSL_CTX *ctx, struct sp
 }
 
 static int set_curves(SSL_CTX *ctx, const char *list) {
-    return (int)SSL_CTX_set1_groups_list(ctx, list);
+    return (int)SSL_CTX_set1_groups_list(ctx, (char *)(uintptr_t)list);
 }
 
 void context_check(const struct tls_server_conf *conf, struct teller *t) {

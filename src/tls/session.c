@@ -68,7 +68,10 @@ static bool merge(struct session *t, struct wire *w) {
 }
 
 bool session_hold(struct session *t, struct wire *w) {
-    t->broken |= !merge(t, w);
+    if (!merge(t, w)) {
+        t->broken = true;
+        settle(w); /* or they would leave with another session's */
+    }
     t->held = t->kept != NULL;
     return !t->broken;
 }

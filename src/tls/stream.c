@@ -193,7 +193,7 @@ static void tls_shut(struct stream *s) {
 
 static void tls_drop(struct stream *s) {
     struct session *t = s->layer;
-    if (!t->kept || !t->kept->owed) /* else an answer breaks off here */
+    if (!s->abrupt && (!t->kept || !t->kept->owed)) /* else an answer breaks off here */
         goodbye(t);
     session_free(t);
     s->layer = NULL;

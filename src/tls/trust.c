@@ -33,7 +33,7 @@ static bool spell(struct span name, char out[NAME_MAX_LEN + 1]) {
 
 static bool ask_for(const struct trust *t, SSL *ssl, const char *name) {
     bool address = is_address(name);
-    if (!address && !SSL_set_tlsext_host_name(ssl, name))
+    if (!address && !SSL_set_tlsext_host_name(ssl, (char *)(uintptr_t)name))
         return false;
     if (!t->verify)
         return true;

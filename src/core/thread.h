@@ -21,6 +21,16 @@
     C(client_connections_silent,                                                                   \
       "Client connections closed because no first request came in time")                           \
     C(client_connections_reaped, "Idle client connections closed to make room for new ones")       \
+    C(client_tls_handshakes_by_tls12, "TLS handshakes with clients")                               \
+    C(client_tls_handshakes_by_tls13, "TLS handshakes with clients")                               \
+    C(client_tls_resumed, "TLS handshakes with clients that went on with a session from before")   \
+    C(client_tls_failed_protocol, "TLS handshakes with clients that failed")                       \
+    C(client_tls_failed_certificate, "TLS handshakes with clients that failed")                    \
+    C(client_tls_failed_closed, "TLS handshakes with clients that failed")                         \
+    C(client_tls_failed_timeout, "TLS handshakes with clients that failed")                        \
+    C(client_tls_failed_cleartext, "TLS handshakes with clients that failed")                      \
+    C(client_proxy_headers_refused,                                                                \
+      "Connections closed for a PROXY header: malformed, missing, or not trusted")                 \
     C(client_bytes_received, "Bytes read from clients")                                            \
     C(client_bytes_sent, "Bytes written to clients")                                               \
     C(upstream_connections_opened, "Connections to services opened")                               \

@@ -1,4 +1,5 @@
-#include "front/door.h"
+#include "front/opening.h"
+#include "tls/stream.h"
 
 static void set_peer_text(struct door *d, const struct address *peer) {
     char text[ADDRESS_TEXT_MAX];
@@ -25,7 +26,9 @@ void door_peer(const struct door *d, struct address *out) {
 }
 
 struct door *door_accept(struct listener *l, int fd, const struct address *peer) {
-    return h1_server_accept(l, fd, peer);
+    const struct listener_conf *conf = listener_conf(l, l->thread->snap->snapshot);
+    return !l->plan && opening_needed(conf) ? opening_accept(l, fd, peer)
+                                            : h1_server_accept(l, fd, peer);
 }
 
 bool door_open(struct door *d, struct listener *l, int fd, const struct address *peer) {
@@ -87,6 +90,7 @@ bool door_take_over(struct door *from, struct door *to) {
     memcpy(to->peer_text, from->peer_text, from->peer_text_len);
     to->peer_text_len = from->peer_text_len;
     to->counted = from->counted;
+    to->refuse = from->refuse;
     list_append(&from->node, &to->node);
     free_later(from, handed_over);
     return true;
@@ -101,10 +105,20 @@ void door_facts(const struct door *d, struct exchange *x, const char *protocol, 
     x->facts.listener = listener_conf(d->listener, x->snap->snapshot);
     x->facts.http_minor = (unsigned char)minor;
     x->facts.protocol = protocol;
+    x->facts.tls = tls_info_of(&d->stream);
     x->plan = d->listener->plan;
 }
 
 bool door_speaks_h2(const struct door *d) {
     const struct listener_conf *l = listener_conf(d->listener, door_thread(d)->snap->snapshot);
-    return !l || !l->no_h2;
+    return !d->refuse && (!l || !l->no_h2);
+}
+
+enum fault door_refuses(const struct door *d, const struct exchange *x) {
+    const struct tls_info *tls = x->facts.tls;
+    struct tls_server *s = x->facts.listener ? x->facts.listener->tls : NULL;
+    if (d->refuse)
+        return (enum fault)d->refuse;
+    bool other = tls && s && tls_server_policy(s, x->req.host) != tls->policy;
+    return other ? FAULT_MISDIRECTED : FAULT_NONE;
 }

@@ -42,7 +42,8 @@ struct door {
     } peer; /* the socket's, or the PROXY header's source */
     char peer_text[PEER_TEXT_MAX];
     unsigned char peer_text_len;
-    bool counted; /* in the listener's counts per address */
+    bool counted;         /* in the listener's counts per address */
+    unsigned char refuse; /* enum fault: what every request here is answered with; 0: none */
 };
 
 static inline struct door *door_of(struct list *node) {
@@ -82,8 +83,11 @@ void door_set_peer(struct door *d, const struct address *peer);
 /* peer, peer_text, listener, protocol name, TLS, the listener's plan: what a new exchange is told.
  */
 void door_facts(const struct door *d, struct exchange *x, const char *protocol, unsigned minor);
-/* HTTP/2 may be spoken at this listener. */
+/* HTTP/2 may be spoken here. */
 bool door_speaks_h2(const struct door *d);
+/* Why this connection may not carry that request (its head stands, its facts are filled), or none:
+ * it is refused at the door, or TLS was set up for a host with other rules (RFC 9110 7.4). */
+enum fault door_refuses(const struct door *d, const struct exchange *x);
 
 /* New connections. NULL: no memory or no descriptor. */
 must_use struct door *h1_server_accept(struct listener *l, int fd, const struct address *peer);

@@ -157,7 +157,7 @@ static void got_head(struct h1_conn *c, const struct h1_parser *p, const char *b
     struct h1_rules rules = rules_of(x);
     x->bytes_in = p->length;
     enum fault f = h1_request(p, bytes, &rules, &x->req, &w->m);
-    if (f) {
+    if (f || (f = door_refuses(&c->door, x))) {
         exchange_refuse(x, f);
         return;
     }

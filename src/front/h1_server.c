@@ -213,7 +213,7 @@ void h1_server_take_over(struct door *from, struct span early) {
         door_reset(from);
         return;
     }
-    conn_arm(c, conn_limits(c)->first_byte_timeout_ms);
+    conn_arm(c, t->draining ? DRAIN_FRESH_MS : conn_limits(c)->first_byte_timeout_ms);
     if (early.n && !h1_keep(c, early))
         conn_reset(c);
     else

@@ -177,6 +177,13 @@ static void make_room(struct thread *t) {
     }
 }
 
+bool listener_count_address(struct listener *l, const unsigned char ip[16], bool *counted) {
+    if (l->reserve || address_take(ip, counted))
+        return true;
+    count_up(l->thread, client_connections_refused_address);
+    return false;
+}
+
 /* Takes the places of a new connection (ip NULL: in the total alone). False: it is refused. */
 static bool admit(struct listener *l, const unsigned char *ip, bool *counted) {
     struct thread *t = l->thread;
@@ -190,17 +197,22 @@ static bool admit(struct listener *l, const unsigned char *ip, bool *counted) {
         count_up(t, client_connections_refused_total);
         return false;
     }
-    if (!ip || address_take(ip, counted))
+    if (!ip || listener_count_address(l, ip, counted))
         return true;
     atomic_fetch_sub(&total, 1);
-    count_up(t, client_connections_refused_address);
     return false;
+}
+
+/* A balancer's address stands for many clients: who is behind it is counted when that is known. */
+static bool counts_peer(struct listener *l) {
+    const struct listener_conf *c = listener_conf(l, l->thread->snap->snapshot);
+    return !c || !c->proxy.on;
 }
 
 static void accepted(struct listener *l, int fd, const struct address *peer) {
     unsigned char ip[16] = {0};
     bool counted, has_ip = address_ip16(peer, ip); /* who comes by a unix socket has none */
-    if (!admit(l, has_ip ? ip : NULL, &counted)) {
+    if (!admit(l, has_ip && counts_peer(l) ? ip : NULL, &counted)) {
         env.close(fd);
         return;
     }

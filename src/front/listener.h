@@ -46,5 +46,8 @@ void listeners_stop(struct thread *t);
 
 /* For the doors. */
 const struct listener_conf *listener_conf(struct listener *l, const struct snapshot *s);
+/* A connection whose peer is known only now takes its place in the counts per address. False: that
+ * has as many as it may have. */
+must_use bool listener_count_address(struct listener *l, const unsigned char ip[16], bool *counted);
 /* A connection is gone: its place in the counts is free. */
 void listener_released(struct listener *l, const unsigned char ip[16], bool counted);

@@ -51,6 +51,8 @@
     F(MALFORMED_H2, 400, "malformed_h2", CLIENT, 0, "the HTTP/2 message is malformed")             \
     F(MISDIRECTED, 421, "misdirected", CLIENT, 0,                                                  \
       "this connection was made for another host, with other rules")                               \
+    F(TLS_NEEDED, 400, "tls_needed", CLIENT, 1,                                                    \
+      "this port speaks TLS: the request must come by https")                                      \
     F(BAD_UPGRADE, 400, "bad_upgrade", CLIENT, 1, "the WebSocket upgrade is malformed")            \
     F(UNKNOWN_PROTOCOL, 501, "unknown_protocol", CLIENT, 0,                                        \
       "the only protocol that CONNECT carries here is websocket")                                  \

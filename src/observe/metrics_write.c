@@ -72,27 +72,46 @@ static void one_seconds(struct text *out, const char *name, const char *type, co
 
 /* Counters: the name's end becomes a label where several count one thing. */
 
-static const char refused[] = "client_connections_refused_";
+static const struct group {
+    const char *prefix, *metric, *label, *help; /* help: of them all */
+} groups[] = {
+    {"client_connections_refused_", "client_connections_refused", "reason",
+     "Client connections refused, by the limit that was reached"},
+    {"client_tls_handshakes_by_", "client_tls_handshakes", "version",
+     "TLS handshakes with clients"},
+    {"client_tls_failed_", "client_tls_failed", "reason",
+     "TLS handshakes with clients that failed"},
+};
 
-static void write_counter(struct text *out, const char *name, const char *help, uint64_t value) {
+static const struct group *group_of(const char *name) {
+    for (size_t i = 0; i < array_len(groups); i++)
+        if (strncmp(name, groups[i].prefix, strlen(groups[i].prefix)) == 0)
+            return &groups[i];
+    return NULL;
+}
+
+/* *group: of the counter before, as those of a group stand together. */
+static void write_counter(struct text *out, const char *name, const char *help, uint64_t value,
+                          const struct group **group) {
+    const struct group *g = group_of(name), *before = *group;
     char full[128];
     struct str s = str_on(full, sizeof full);
-    bool split = span_starts(span_z(name), span_of(refused, sizeof refused - 1));
-    str_fmt(&s, "sluice_%.*s_total", (int)(split ? sizeof refused - 2 : strlen(name)), name);
+    str_fmt(&s, "sluice_%s_total", g ? g->metric : name);
     str_put(&s, "", 1);
-    if (!split) {
+    *group = g;
+    if (!g) {
         one(out, full, "counter", help, value);
         return;
     }
-    const char *reason = name + sizeof refused - 1;
-    if (strcmp(reason, "total") == 0)
-        metric_family(out, full, "counter",
-                      "Client connections refused, by the limit that was reached");
-    metric_u64(out, full, &(struct metric_label){"reason", span_z(reason)}, 1, value);
+    if (g != before)
+        metric_family(out, full, "counter", g->help);
+    struct span of = span_z(name + strlen(g->prefix));
+    metric_u64(out, full, &(struct metric_label){g->label, of}, 1, value);
 }
 
 static void write_counters(struct text *out, const struct metrics_totals *t) {
-#define C(name, help) write_counter(out, #name, help, t->value[METRIC_##name]);
+    const struct group *group = NULL;
+#define C(name, help) write_counter(out, #name, help, t->value[METRIC_##name], &group);
     COUNTER_LIST(C)
 #undef C
     one(out, "sluice_exchanges_in_flight", "gauge",

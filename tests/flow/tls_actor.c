@@ -80,7 +80,7 @@ struct tls_actor *tls_actor_create(const struct tls_role *r) {
     } else {
         SSL_set_connect_state(t->ssl);
         if (r->sni)
-            must(SSL_set_tlsext_host_name(t->ssl, r->sni) == 1);
+            must(SSL_set_tlsext_host_name(t->ssl, (char *)(uintptr_t)r->sni) == 1);
         resume(t->ssl, r->from);
     }
     SSL_CTX_free(ctx);

@@ -34,6 +34,8 @@ static void object(struct walk *w, const struct todo *t) {
         return;
     }
     must(w->o->count < OBJECTS_MAX);
+    for (unsigned i = 0; i < w->o->count; i++) /* names are anchors and keys of $defs */
+        must(strcmp(w->o->type[i]->object->name, t->type->object->name) != 0);
     w->o->type[w->o->count] = t->type;
     w->o->flags[w->o->count] = t->flags;
     w->o->later[w->o->count++] = t->later;

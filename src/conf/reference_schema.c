@@ -48,13 +48,23 @@ static const char *pattern_of(enum schema_kind k) {
     return NULL;
 }
 
+/* What a reader of YAML takes for a number or a boolean: "308", "1.2", "true". */
+static bool not_a_text(struct span s) {
+    uint64_t number;
+    ptrdiff_t dot = span_find(s, '.');
+    if (dot > 0)
+        return parse_dec(span_cut(s, 0, (size_t)dot), INT64_MAX, &number) &&
+               parse_dec(span_from(s, (size_t)dot + 1), INT64_MAX, &number);
+    return span_eq(s, SPAN("true")) || span_eq(s, SPAN("false")) ||
+           parse_dec(s, INT64_MAX, &number);
+}
+
 static void put_words(struct draft *d, const struct schema_type *t) {
     draft_z(d, "{\"anyOf\":[{\"enum\":[");
     for (const struct schema_word *w = t->words; w->word; w++) {
-        uint64_t number;
         draft_z(d, w == t->words ? "" : ",");
         draft_quoted(d, span_z(w->word));
-        if (parse_dec(span_z(w->word), UINT64_MAX, &number))
+        if (not_a_text(span_z(w->word)))
             draft_fmt(d, ",%s", w->word);
     }
     draft_z(d, "]},{\"type\":\"string\",\"pattern\":\"" CONSTANT "\"}]}");
@@ -177,12 +187,9 @@ static void put_type(struct making *m, const struct schema_type *t) {
 
 /* The shipped value as an editor would insert it. */
 static void put_default(struct draft *d, const struct schema_field *f) {
-    uint64_t number;
     struct span s = span_z(f->shipped);
-    bool plain =
-        span_eq(s, SPAN("true")) || span_eq(s, SPAN("false")) || parse_dec(s, INT64_MAX, &number);
     draft_z(d, ",\"default\":");
-    if (plain)
+    if (not_a_text(s))
         draft_add(d, s);
     else
         draft_quoted(d, s);

@@ -115,7 +115,7 @@ static const struct schema_field grpc[] = {
     {ROW("reflection", type_bool, "Ask the service for its descriptors.")},
 };
 static const struct schema_object grpc_object = {
-    .name = "grpc", SCHEMA_OBJECT_OF(grpc), .doc = "What is known of a gRPC service."};
+    .name = "grpc of a service", SCHEMA_OBJECT_OF(grpc), .doc = "What is known of a gRPC service."};
 static const struct schema_type grpc_type = OBJECT_TYPE(grpc_object, 0);
 
 static const struct schema_type host_text = {

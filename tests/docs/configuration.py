@@ -5,11 +5,13 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
 import yaml
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), '..', '..'))
 sys.path.insert(0, os.path.join(ROOT, 'tests', 'lib'))
+from certs import Authority
 from tap import add, contains, equal, run, skip, test
 
 SLUICE = os.environ.get('SLUICE_BIN', os.path.join(ROOT, 'build', 'sluice'))
@@ -98,6 +100,29 @@ def schema_finds_most_mistakes_that_it_can_know():
     assert len(broken()) >= 8, broken()
 
 
+def with_certificates(folder, text):
+    """Every certificate, key and CA that a configuration names, made in the folder."""
+    ca = Authority()
+    for cert, key in re.findall(r'certificate: ([\w./-]+), private_key: ([\w./-]+)', text):
+        os.makedirs(os.path.dirname(os.path.join(folder, cert)), exist_ok=True)
+        made = ca.issue(cert.replace('/', '.') + '.example')
+        made.save(folder, os.path.splitext(cert)[0])
+        equal(os.path.splitext(cert)[0], os.path.splitext(key)[0])
+    for path in re.findall(r'\bca: ([\w./-]+)', text):
+        ca.save(folder, os.path.splitext(path)[0])
+
+
+def checked(text, **env):
+    """What `check` finds in a configuration whose certificates exist."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'sluice.yaml')
+        with open(path, 'w', encoding='utf-8') as f:
+            f.write(text)
+        with_certificates(folder, text)
+        p = sluice('check', '--format', 'json', '-c', path, **env)
+        return p.returncode, json.loads(p.stdout)['diagnostics']
+
+
 def design():
     path = os.path.join(SHARED, 'design', 'CONFIG.md')
     if not os.path.exists(path):
@@ -110,10 +135,8 @@ def design():
 def the_design_s_shop_has_only_what_is_not_there_yet():
     text = design().split('```yaml\n')[1].split('```')[0]
     equal(problems(validator(), text), [])
-    path = os.path.join(ROOT, 'tests', 'data', 'configs')
-    p = subprocess.run([SLUICE, 'check', '--format', 'json', '-c', '/dev/stdin'], input=text, text=True,
-                       capture_output=True, cwd=path, timeout=60)
-    found = json.loads(p.stdout)['diagnostics']
+    code, found = checked(text)
+    equal(code, 78)
     wrong = [d for d in found if d['code'] not in ('E0901',) and d['severity'] == 'error']
     equal(wrong, [])
     assert len(found) > 10
@@ -133,11 +156,11 @@ def shared_configuration(name):
     path = os.path.join(SHARED, 'cases', 'configs', name)
     if not os.path.exists(path):
         skip('the shared cases are not here')
-    p = sluice('check', '--format', 'json', '-c', path, DOMAIN='x.example')
-    equal(p.returncode, 78)
-    found = json.loads(p.stdout)['diagnostics']
     with open(path, encoding='utf-8') as f:
-        lines = f.read().split('\n')
+        text = f.read()
+    lines = text.split('\n')
+    code, found = checked(text, DOMAIN='x.example')
+    equal(code, 78)
     errors = [d for d in found if d['severity'] == 'error']
     equal({(d['code'], d['line']) for d in errors if d['code'] != 'E0901'}, REAL[name])
     for d in errors:  # each names the very words it is about

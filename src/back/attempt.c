@@ -60,6 +60,7 @@ enum fault fault_of_upstream(enum fault f) {
 }
 
 void attempt_send(struct attempt *a) {
+    a->sent_on = a->conn;
     a->conn->ops->send(a->conn, a);
 }
 

@@ -21,6 +21,7 @@ struct attempt {
     const struct service_conf *service;
     struct endpoint *endpoint;  /* referenced while the attempt lives */
     struct client *conn;        /* NULL: waiting for one, or done */
+    const void *sent_on;        /* the last connection; only to tell it from others */
     uint64_t deadline_at;       /* ns, of the service's timeout; 0: none */
     struct balance_avoid avoid; /* endpoints that were tried before */
     bool reused, fresh_only;    /* the connection was a kept one; no kept one any more */

@@ -4,6 +4,7 @@
 #include "back/h2_client.h"
 #include "back/pool.h"
 #include "io/tcp.h"
+#include "tls/stream.h"
 #include <errno.h>
 
 struct client *client_open(struct pool *p, const struct service_conf *s, bool *shared,
@@ -41,20 +42,41 @@ enum fault client_connect(struct client *c) {
     return connect_fault(err);
 }
 
-enum client_connected client_connected(struct client *c, uint32_t events, const char **detail) {
-    int err = events & (EPOLLERR | EPOLLHUP) ? tcp_error(&c->stream) : 0;
-    if ((events & (EPOLLERR | EPOLLHUP)) && !err)
-        err = ECONNRESET;
-    if (err) {
-        *detail = strerror(err);
-        client_connect_failed(c);
-        return CLIENT_REFUSED;
-    }
-    if (!(events & EPOLLOUT))
-        return CLIENT_NOT_YET;
+int client_connect_error(struct client *c, uint32_t events) {
+    if (!(events & (EPOLLERR | EPOLLHUP)))
+        return 0;
+    int err = tcp_error(&c->stream);
+    client_connect_failed(c);
+    return err ? err : ECONNRESET;
+}
+
+void client_opened(struct client *c) {
     count_up(c->pool->thread, upstream_connections_opened);
     atomic_fetch_add_explicit(&c->pool->endpoint->connects, 1, memory_order_relaxed);
+}
+
+enum client_connected client_connected(struct client *c, uint32_t events, const char **detail) {
+    int err = client_connect_error(c, events);
+    *detail = err ? strerror(err) : NULL;
+    if (err)
+        return CLIENT_REFUSED;
+    if (!(events & EPOLLOUT))
+        return CLIENT_NOT_YET;
+    client_opened(c);
     return CLIENT_CONNECTED;
+}
+
+bool client_may_share(const struct service_conf *s) {
+    return s->tls && s->protocol != PROTOCOL_HTTP1 && !s->proxy_protocol;
+}
+
+bool client_chose_h2(const struct client *c, const struct service_conf *s) {
+    const struct tls_info *tls = tls_info_of(&c->stream);
+    return tls ? strcmp(tls->alpn, "h2") == 0 : s->protocol == PROTOCOL_H2;
+}
+
+bool client_must_be_h2(const struct service_conf *s) {
+    return s->protocol == PROTOCOL_H2;
 }
 
 void client_closed(struct client *c, bool was_connected) {

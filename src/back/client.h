@@ -49,6 +49,12 @@ static inline bool client_has_room(const struct client *c) {
 must_use struct client *client_open(struct pool *p, const struct service_conf *s, bool *shared,
                                     enum fault *why);
 
+/* Its handshake will tell whether it carries many. */
+bool client_may_share(const struct service_conf *s);
+/* What was agreed on for a connection that stands, and what has to be. */
+bool client_chose_h2(const struct client *c, const struct service_conf *s);
+bool client_must_be_h2(const struct service_conf *s);
+
 /* ---- what the clients have in common ---- */
 
 /* Starts to connect to the pool's endpoint (c->pool and the watch's handler are set). FAULT_NONE:
@@ -57,6 +63,9 @@ must_use enum fault client_connect(struct client *c);
 enum client_connected { CLIENT_NOT_YET, CLIENT_CONNECTED, CLIENT_REFUSED };
 /* What events mean for a socket that connects. REFUSED: *detail says why. Counts what happened. */
 enum client_connected client_connected(struct client *c, uint32_t events, const char **detail);
+/* The two halves of it: what connecting failed with (errno, counted), or 0; it stands. */
+int client_connect_error(struct client *c, uint32_t events);
+void client_opened(struct client *c);
 /* It could not be connected to, or not in time: counted, the next one goes to another address. */
 void client_connect_failed(struct client *c);
 /* An open one is closed and counted; its place in the pool is given back. */

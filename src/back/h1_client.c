@@ -1,9 +1,29 @@
 #include "back/h1_client_conn.h"
+#include "back/h2_client.h"
 
 /* ---- ends ------------------------------------------------------------------------------------ */
 
 static void free_it(struct deferred *d) {
     mem_free(container_of(d, struct h1_client, free));
+}
+
+/* It is of no use any more; its socket is another matter. */
+static void leave(struct h1_client *c) {
+    c->state = CLIENT_CLOSED;
+    list_remove(&c->output.node);
+    list_remove(&c->reader.node);
+    timer_stop(&c->timer);
+    mem_free(c->in);
+    c->in = NULL;
+    c->free.run = free_it;
+    loop_after_turn(&h1_client_thread(c)->loop, &c->free);
+}
+
+/* What others wait for: whether it is one to share. */
+static void decided(struct h1_client *c, bool shared) {
+    if (c->deciding)
+        pool_decided(c->c.pool, shared);
+    c->deciding = false;
 }
 
 void h1_client_close(struct h1_client *c) {
@@ -13,14 +33,8 @@ void h1_client_close(struct h1_client *c) {
     must(!c->a);
     if (was == CLIENT_IDLE)
         pool_unidle(c->c.pool);
-    c->state = CLIENT_CLOSED;
-    list_remove(&c->output.node);
-    list_remove(&c->reader.node);
-    timer_stop(&c->timer);
-    mem_free(c->in);
-    c->in = NULL;
-    c->free.run = free_it;
-    loop_after_turn(&h1_client_thread(c)->loop, &c->free);
+    decided(c, false);
+    leave(c);
     client_closed(&c->c, was != CLIENT_CONNECTING);
 }
 
@@ -46,11 +60,6 @@ void h1_client_fail(struct h1_client *c, enum fault why, const char *detail) {
     attempt_failed(a, why, detail);
 }
 
-void h1_client_not_connected(struct h1_client *c, enum fault why, const char *detail) {
-    client_connect_failed(&c->c);
-    h1_client_fail(c, why, detail);
-}
-
 static void idle(struct h1_client *c) {
     c->state = CLIENT_IDLE;
     h1_client_arm(c, c->idle_ms);
@@ -74,7 +83,7 @@ static bool may_be_kept(const struct h1_client *c) {
     const struct h1_part *p = c->p;
     return h1_writer_done(&p->w) && !p->broken && p->m.keep_alive && !p->m.auth_challenge &&
            !p->m.upgrade && p->r.framing != FRAMING_CLOSE && p->r.framing != FRAMING_TUNNEL &&
-           c->c.epoch == endpoint_epoch(c->c.pool->endpoint) &&
+           c->c.epoch == endpoint_epoch(c->c.pool->endpoint) && !c->own &&
            c->c.requests < c->keepalive_requests && !h1_client_thread(c)->draining;
 }
 
@@ -95,23 +104,56 @@ void h1_client_answered(struct h1_client *c, size_t excess) {
 }
 /* ---- events ---------------------------------------------------------------------------------- */
 
-static void connected(struct h1_client *c, uint32_t events) {
-    const char *detail;
-    switch (client_connected(&c->c, events, &detail)) {
-    case CLIENT_NOT_YET:
+/* The service has chosen HTTP/2: the connection goes on as another kind of client. */
+static void hand_over(struct h1_client *c) {
+    struct attempt *a = c->a;
+    struct client *h2 = h2_client_take_over(&c->c, a->service);
+    if (!h2) {
+        h1_client_fail(c, FAULT_OUT_OF_MEMORY, NULL);
         return;
-    case CLIENT_REFUSED:
-        h1_client_fail(c, FAULT_CONNECT_FAILED, detail);
-        return;
-    case CLIENT_CONNECTED:
-        break;
     }
+    bool shared = !c->own && h2->epoch == endpoint_epoch(h2->pool->endpoint);
+    if (shared)
+        pool_share(h2);
+    attempt_left(c);
+    decided(c, shared);
+    leave(c);
+    a->conn = h2;
+    h2->ops->send(h2, a);
+    if (!shared && a->conn == h2)
+        h2->ops->retire(h2);
+}
+
+static void connected(struct h1_client *c) {
+    const struct service_conf *s = c->a->service;
     c->state = CLIENT_BUSY;
     c->a->x->t.connected = h1_client_now(c);
+    if (client_chose_h2(&c->c, s)) {
+        hand_over(c);
+        return;
+    }
+    if (client_must_be_h2(s)) {
+        h1_client_fail(c, FAULT_UPSTREAM_TLS, "the service does not offer HTTP/2 (ALPN)");
+        return;
+    }
+    decided(c, false);
     if (!h1_client_request(c))
         return;
     if (c->c.stream.readable) /* it spoke first, and this was the edge */
         loop_unfinished(&h1_client_thread(c)->loop, &c->reader);
+}
+
+static void set_up(struct h1_client *c, uint32_t events) {
+    switch (setup_go(&c->setup, &c->c, c->a, events)) {
+    case SETUP_WAIT:
+        return;
+    case SETUP_FAILED:
+        h1_client_fail(c, c->setup.why, c->setup.detail);
+        return;
+    case SETUP_READY:
+        connected(c);
+        return;
+    }
 }
 
 static void unasked(struct h1_client *c) {
@@ -128,7 +170,7 @@ static void ready(struct watch *w, uint32_t events) {
     stream_event(&c->c.stream, events);
     switch ((enum client_state)c->state) {
     case CLIENT_CONNECTING:
-        connected(c, events);
+        set_up(c, events);
         return;
     case CLIENT_IDLE:
         if (c->c.stream.readable)
@@ -217,10 +259,15 @@ struct client *h1_client_connect(struct pool *p, const struct service_conf *s, e
                             .reader.again = again,
                             .timer.fire = h1_client_timed_out,
                             .idle_ms = (uint32_t)s->keepalive_idle_ms,
-                            .keepalive_requests = s->keepalive_requests};
+                            .keepalive_requests = s->keepalive_requests,
+                            .own = s->proxy_protocol != 0,
+                            .deciding = client_may_share(s)};
     *why = client_connect(&c->c);
-    if (!*why)
-        return &c->c;
-    mem_free(c);
-    return NULL;
+    if (*why) {
+        mem_free(c);
+        return NULL;
+    }
+    if (c->deciding)
+        pool_deciding(p);
+    return &c->c;
 }

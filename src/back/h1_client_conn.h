@@ -7,6 +7,7 @@
 #pragma once
 #include "back/h1_client.h"
 #include "back/pool.h"
+#include "back/setup.h"
 #include "core/h1_wire.h"
 
 enum client_state { CLIENT_CONNECTING, CLIENT_BUSY, CLIENT_IDLE, CLIENT_CLOSED };
@@ -44,6 +45,9 @@ struct h1_client {
     uint64_t since; /* ns: the phase that the timer watches began */
     uint64_t acked; /* bytes that the service had really taken when it last took no more */
     uint32_t idle_ms, keepalive_requests;
+    struct setup setup;  /* while it connects */
+    bool deciding;       /* its handshake will tell what it speaks; others wait for that */
+    bool own;            /* for one attempt alone: it began with a PROXY header */
     unsigned char state; /* enum client_state */
 };
 
@@ -60,8 +64,6 @@ static inline uint64_t h1_client_now(const struct h1_client *c) {
 /* h1_client.c */
 /* The attempt has failed; its connection goes first, so that a new try does not find it. */
 void h1_client_fail(struct h1_client *c, enum fault why, const char *detail);
-/* The same while it was still connecting. */
-void h1_client_not_connected(struct h1_client *c, enum fault why, const char *detail);
 /* The answer has been read to its end, `excess` bytes lie behind it. */
 void h1_client_answered(struct h1_client *c, size_t excess);
 void h1_client_close(struct h1_client *c); /* has no attempt */

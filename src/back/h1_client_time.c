@@ -69,6 +69,11 @@ static bool still_takes(struct h1_client *c) {
     return true;
 }
 
+static const char *connect_detail(struct h1_client *c, const char *detail) {
+    const char *of_setup = setup_gave_up(&c->setup, &c->c);
+    return detail ? detail : of_setup;
+}
+
 static void busy_timeout(struct h1_client *c) {
     if (streams(c))
         return;
@@ -82,7 +87,7 @@ static void busy_timeout(struct h1_client *c) {
     if (!all && !one)
         h1_client_watch_phases(c);
     else if (c->state == CLIENT_CONNECTING)
-        h1_client_not_connected(c, FAULT_CONNECT_TIMEOUT, detail);
+        h1_client_fail(c, FAULT_CONNECT_TIMEOUT, connect_detail(c, detail));
     else
         h1_client_fail(c, all ? FAULT_UPSTREAM_TIMEOUT : meaning, detail);
 }

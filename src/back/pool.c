@@ -22,7 +22,8 @@ static struct pool *of_endpoint(struct pool *p, const struct endpoint *e) {
 
 /* Equal: a connection made for one may carry the requests of the other. */
 static uint64_t identity_of(const struct service_conf *s) {
-    return (uint64_t)s->protocol << 3 | (uint64_t)s->proxy_protocol << 1 | (s->tls != NULL);
+    uint64_t way = (uint64_t)s->protocol << 3 | (uint64_t)s->proxy_protocol << 1 | (s->tls != NULL);
+    return s->tls ? tls_client_identity(s->tls) ^ way << 56 : way;
 }
 
 static void pool_free(struct deferred *d) {
@@ -126,9 +127,9 @@ static struct client *take_idle(struct pool *p) {
     return client_of(n);
 }
 
-static struct client *shared_with_room(struct pool *p) {
+static struct client *shared_with_room(struct pool *p, const void *but) {
     for (struct list *n = p->shared.next; n != &p->shared; n = n->next)
-        if (client_has_room(client_of(n)))
+        if (client_has_room(client_of(n)) && client_of(n) != but)
             return client_of(n);
     return NULL;
 }
@@ -137,7 +138,7 @@ static struct client *shared_with_room(struct pool *p) {
 static struct client *take_kept(struct pool *p, const struct attempt *a) {
     if (a->service->proxy_protocol)
         return NULL;
-    struct client *c = shared_with_room(p);
+    struct client *c = shared_with_room(p, a->fresh_only ? a->sent_on : NULL);
     if (!c && !a->fresh_only)
         c = take_idle(p);
     if (c && c->requests)
@@ -181,9 +182,10 @@ static struct client *find(struct pool *p, const struct attempt *a, enum fault *
     *why = FAULT_NONE;
     if (c || await_decision(p, a))
         return c;
-    if (!endpoint_connection_take(p->endpoint, a->service->max_connections) && !trade_idle(p, a))
-        return NULL;
-    return connect_new(p, a->service, why);
+    if (endpoint_connection_take(p->endpoint, a->service->max_connections) || trade_idle(p, a))
+        return connect_new(p, a->service, why);
+    /* Rather where it was refused before than nowhere. */
+    return a->fresh_only && !a->service->proxy_protocol ? shared_with_room(p, NULL) : NULL;
 }
 
 /* ---- the queue ------------------------------------------------------------------------------- */
@@ -281,6 +283,15 @@ void pool_closed(struct pool *p) {
     endpoint_connection_give(p->endpoint);
     call_waiters(p);
     forget_if_empty(p);
+}
+
+void pool_deciding(struct pool *p) {
+    p->deciding++;
+}
+
+void pool_share(struct client *c) {
+    list_remove(&c->node);
+    list_append(&c->pool->shared, &c->node);
 }
 
 void pool_decided(struct pool *p, bool shared) {

@@ -44,8 +44,10 @@ void pool_unidle(struct pool *p); /* an idle one closes by itself */
 void pool_has_room(struct pool *p);
 /* It is gone (client_closed calls it). */
 void pool_closed(struct pool *p);
-/* One that was deciding has decided, or failed to. */
+/* A new one will be told by its handshake; it was, or it never will be. */
+void pool_deciding(struct pool *p);
 void pool_decided(struct pool *p, bool shared);
+void pool_share(struct client *c); /* it carries many */
 
 /* ---- of the thread ---- */
 

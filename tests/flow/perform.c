@@ -54,6 +54,10 @@ static void still_serves(struct play *p) {
         play_tls(p, c, p->rig->conf.tls);
     play_send(p, c, "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     int s = play_accept(p, PLAY_ANY);
+    if (p->rig->conf.service_proxy)
+        play_proxy_header(p, s, p->rig->conf.service_proxy);
+    if (p->rig->conf.service_tls)
+        play_tls(p, s, p->rig->conf.service_tls);
     answer_last(p, s);
     play_head(p, c, "HTTP/1.1 200 OK");
     play_expect(p, c, "ok");

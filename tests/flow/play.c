@@ -262,6 +262,22 @@ void play_pieces(struct play *p, int who, const char *text, const char *pieces) 
     }
 }
 
+int play_status(void) {
+    uint64_t status = 0;
+    struct span line = span_z(head), version = span_split(&line, ' ');
+    if (!span_starts(version, SPAN("HTTP/")) || !parse_dec(span_split(&line, ' '), 999, &status))
+        return 0;
+    return (int)status;
+}
+
+struct span play_proxy_header(struct play *p, int who, unsigned version) {
+    static char header[108];
+    size_t n = 0, most = version == 1 ? sizeof header : 28; /* of IPv4 */
+    while (!p->lost && n < most && (version == 2 || !n || header[n - 1] != '\n'))
+        n += play_hear(p, who, header + n, 1, "a PROXY header");
+    return span_of(header, n);
+}
+
 struct span play_field(const char *name) {
     struct span rest = span_z(head);
     while (rest.p) {
@@ -420,6 +436,13 @@ void play_tls(struct play *p, int who, const struct tls_role *role) {
 void play_tls_refused(struct play *p, int who, const struct tls_role *role) {
     if (shake(p, who, role) > 0)
         play_fail(p, "actor %d: the handshake came about", who);
+}
+
+void play_ticket(struct play *p, int who) {
+    if (p->lost || !actor(p, who)->tls)
+        return;
+    tls_actor_ticket(actor(p, who)->tls);
+    put_wire(actor(p, who));
 }
 
 /* Leaving */

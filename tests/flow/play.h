@@ -81,6 +81,8 @@ void play_black_hole(struct play *p, int service);
 void play_tls(struct play *p, int who, const struct tls_role *role);
 void play_tls_refused(struct play *p, int who, const struct tls_role *role); /* must not */
 
+void play_ticket(struct play *p, int who); /* a service: another session ticket, out of the blue */
+
 void play_send(struct play *p, int who, const char *text);
 void play_send_bytes(struct play *p, int who, const void *bytes, size_t n);
 void play_fill(struct play *p, int who, size_t n); /* n bytes of the pattern */
@@ -97,6 +99,9 @@ void play_expect(struct play *p, int who, const char *text);
 /* A head, up to its empty line. `pieces`: texts that it holds, one a line; "!text" it must not
  * hold. */
 void play_head(struct play *p, int who, const char *pieces);
+/* A PROXY header of this version, whatever it says. Returns it. */
+struct span play_proxy_header(struct play *p, int who, unsigned version);
+int play_status(void); /* of the head that was heard last; 0: it was a request */
 /* The value of a field of the head that was heard last; "": it has none. */
 struct span play_field(const char *name);
 void play_filled(struct play *p, int who, size_t n); /* n bytes of the pattern */

@@ -6,6 +6,7 @@
 #include "core/route.h"
 #include "front/listener.h"
 #include "service/service.h"
+#include "tls/stream.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -107,6 +108,7 @@ static struct snapshot *make_snapshot(struct rig *r) {
     s->service = c;
     s->service_count = 1;
     *l = (struct listener_conf){.name = SPAN("door"), .scheme = SPAN("http"), .routes_bit = 1};
+    must(address_parse(SPAN("127.0.0.1:8080"), &l->address));
     s->listener = l;
     s->listener_count = 1;
     make_route(s, c);
@@ -215,6 +217,7 @@ static void stop_worker(struct rig *r, unsigned i) {
     pools_finish(t);
     service_thread_finish(t);
     publish_leave(t);
+    tls_thread_finish();
     sim_loop_remove(&t->loop);
     thread_finish(t);
 }

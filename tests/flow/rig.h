@@ -20,6 +20,10 @@ struct rig_conf {
      * at the end whether the gateway still serves. NULL: nothing. */
     const char *proxy_header;
     const struct tls_role *tls;
+    /* The same for a service: the version of the PROXY header that comes first (0: none), and how
+     * it speaks TLS. */
+    unsigned service_proxy;
+    const struct tls_role *service_tls;
     /* Before the snapshot is attached and published. */
     void (*tune)(struct service_conf *shop, struct snapshot *s);
 };

@@ -5,6 +5,7 @@
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <string.h>
 
 struct tls_actor {
@@ -67,6 +68,10 @@ struct tls_actor *tls_actor_create(const struct tls_role *r) {
     if (r->certificate) {
         must(SSL_CTX_use_certificate_chain_file(ctx, r->certificate) == 1);
         must(SSL_CTX_use_PrivateKey_file(ctx, r->certificate, SSL_FILETYPE_PEM) == 1);
+    }
+    if (r->server) { /* tickets of one actor are good for the next */
+        static unsigned char keys[80];
+        must(SSL_CTX_set_tlsext_ticket_keys(ctx, keys, sizeof keys) == 1);
     }
     t->ssl = SSL_new(ctx);
     t->in = BIO_new(BIO_s_mem());
@@ -131,6 +136,11 @@ enum io_result tls_actor_decrypt(struct tls_actor *t, struct span raw, void *p, 
     int why = SSL_get_error(t->ssl, r);
     ERR_clear_error();
     return why == SSL_ERROR_ZERO_RETURN ? IO_END : why == SSL_ERROR_WANT_READ ? IO_AGAIN : IO_RESET;
+}
+
+void tls_actor_ticket(struct tls_actor *t) {
+    must(SSL_new_session_ticket(t->ssl) == 1);
+    must(SSL_do_handshake(t->ssl) == 1);
 }
 
 void tls_actor_goodbye(struct tls_actor *t) {
@@ -218,9 +228,21 @@ static void subject_names(const char *names, char *out, size_t max) {
     }
 }
 
+static char path[64][512];
+static unsigned made;
+
+void tls_actor_clear(const char *dir) {
+    char ca[4096];
+    snprintf(ca, sizeof ca, "%s/ca.pem", dir);
+    unlink(ca);
+    while (made)
+        unlink(path[--made]);
+    rmdir(dir);
+    X509_free(authority.cert);
+    EVP_PKEY_free(authority.key);
+}
+
 const char *tls_actor_certificate(const char *dir, const char *names) {
-    static char path[64][512];
-    static unsigned made;
     char first[256], all[2048];
     must(made < array_len(path));
     if (!made)

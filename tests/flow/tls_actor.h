@@ -30,6 +30,7 @@ void tls_actor_encrypt(struct tls_actor *t, struct span plain);
 /* `raw` has come. IO_AGAIN: no plain bytes yet; IO_END: the other side said goodbye. */
 enum io_result tls_actor_decrypt(struct tls_actor *t, struct span raw, void *p, size_t max,
                                  size_t *got);
+void tls_actor_ticket(struct tls_actor *t); /* TLS 1.3, a server: one more, though nobody asked */
 void tls_actor_goodbye(struct tls_actor *t);
 
 const char *tls_actor_alpn(const struct tls_actor *t);
@@ -40,3 +41,4 @@ const char *tls_actor_version(const struct tls_actor *t);
  * its key into one PEM file: P-256, good for a year, issued by the file's own authority, made with
  * the first of them and found at `<dir>/ca.pem`. Returns the path, good until the end. */
 const char *tls_actor_certificate(const char *dir, const char *names);
+void tls_actor_clear(const char *dir); /* removes them and the directory */

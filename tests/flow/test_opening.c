@@ -3,6 +3,7 @@
  * time, wrong and right. Each play is performed as it is and then tortured.
  */
 #include "play.h"
+#include "front/listener.h"
 #include "tls/stream.h"
 #include <openssl/ssl.h>
 #include <stdio.h>
@@ -391,6 +392,27 @@ static void not_trusted(struct play *p) {
     served(p, c, -1, "GET /\nX-Forwarded-For: 192.0.2.1");
 }
 
+/* Who stands behind the balancer is counted, not the balancer. */
+static void counted_by_source(struct play *p) {
+    static const char other[] = "PROXY TCP4 198.51.100.8 203.0.113.1 40000 443\r\n";
+    int c[4];
+    listener_limits(0, 2);
+    for (int i = 0; i < 4; i++) {
+        c[i] = play_client(p);
+        play_send(p, c[i], i < 3 ? V1 : other);
+        play_quiet(p);
+    }
+    for (int i = 0; i < 4; i++)
+        play_check(p, actor_gone(p->actor[c[i]].fd) == (i == 2));
+    play_check(p, rig_sum(p->rig, client_connections_refused_address) == 1);
+    play_close(p, c[0]);
+    play_quiet(p);
+    int again = play_client(p);
+    play_send(p, again, V1);
+    served(p, again, -1, "GET /\nX-Forwarded-For: 198.51.100.7");
+    listener_limits(0, 0);
+}
+
 static const struct scene scenes[] = {
     {.name = "over TLS", .fn = over_tls, .rig = {.tune = speaks_tls, .tls = &h1_client}},
     {.name = "says goodbye",
@@ -428,6 +450,9 @@ static const struct scene scenes[] = {
     {.name = "by itself", .fn = by_itself, .rig = {.tune = needs_headers, .proxy_header = V1}},
     {.name = "wrong headers",
      .fn = wrong_headers,
+     .rig = {.tune = needs_headers, .proxy_header = V1}},
+    {.name = "counted by source",
+     .fn = counted_by_source,
      .rig = {.tune = needs_headers, .proxy_header = V1}},
     {.name = "without header", .fn = without_header, .rig = {.tune = takes_headers}},
     {.name = "not trusted", .fn = not_trusted, .rig = {.tune = trusts_others}},

@@ -373,10 +373,11 @@ routes:
             path = os.path.join(folder, name)
             if os.path.isfile(path):
                 shutil.copy(path, self.folder)
+        subprocess.run([os.path.join(ROOT, 'tools', 'dev-certificate'), self.folder + '/certs'], check=True)
         with open(self.setup.config, encoding='utf-8') as f:
             text = f.read()
         ports = re.findall(r'address:\s*"?[\d.]+:(\d+)', text)
-        for old, new in zip(ports, (self.port, self.admin)):
+        for old, new in zip(ports, (self.port, free_port(), self.admin)):
             text = text.replace(f':{old}', f':{new}')
         self.write('sluice.yaml', text)
 

@@ -2,6 +2,7 @@
 
     @service.get('/products/{id}')
     def product(request, id): return {...}          # or (status, {...}), or (status, {...}, {header: ..})
+    def events(request, id): return Events(...)     # server-sent events, of anything that yields (name, {...})
 
 HTTP/1.1 with keep-alive, one thread a connection, data in memory, Python's standard library alone.
 """
@@ -23,6 +24,13 @@ class Refused(Exception):
     def __init__(self, status, message):
         super().__init__(message)
         self.status, self.message = status, message
+
+
+class Events:
+    """An answer that goes on: each (event, data) is sent when it comes."""
+
+    def __init__(self, source):
+        self.source = source
 
 
 class Request:
@@ -141,6 +149,9 @@ class Service:
                 return whole
 
             def reply(self, status, value, headers):
+                if isinstance(value, Events):
+                    self.stream(value.source)
+                    return
                 body = json.dumps(value, ensure_ascii=False).encode() + b'\n'
                 self.send_response(status)
                 self.send_header('Content-Type', 'application/json')
@@ -150,6 +161,17 @@ class Service:
                 self.end_headers()
                 if self.command != 'HEAD':
                     self.wfile.write(body)
+
+            def stream(self, source):
+                self.send_response(200)
+                self.send_header('Content-Type', 'text/event-stream')
+                self.send_header('Cache-Control', 'no-store')
+                self.send_header('Transfer-Encoding', 'chunked')
+                self.end_headers()
+                for event, data in source:
+                    piece = f'event: {event}\ndata: {json.dumps(data)}\n\n'.encode()
+                    self.wfile.write(b'%x\r\n%s\r\n' % (len(piece), piece))
+                self.wfile.write(b'0\r\n\r\n')
 
             def log_message(self, *_):
                 pass  # our own line says more

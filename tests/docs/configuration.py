@@ -12,10 +12,12 @@ import yaml
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), '..', '..'))
 sys.path.insert(0, os.path.join(ROOT, 'tests', 'lib'))
 from certs import Authority
+from gateway import dev_certificates
 from tap import add, contains, equal, run, skip, test
 
 SLUICE = os.environ.get('SLUICE_BIN', os.path.join(ROOT, 'build', 'sluice'))
 SHARED = os.path.join(ROOT, '..', 'shared')
+dev_certificates()
 
 
 def sluice(*arguments, cwd=ROOT, **env):

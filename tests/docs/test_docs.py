@@ -10,10 +10,11 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
-from gateway import ROOT, run as sluice
+from gateway import ROOT, dev_certificates, run as sluice
 from tap import contains, equal, run, skip, test
 
 SHOP = os.path.join(ROOT, 'examples', 'shop', 'sluice.yaml')
+CERTS = dev_certificates()
 # What meson calls a library, its word in docs/dependencies.md, and its package.
 LIBRARIES = {'yaml-0.1': ('libyaml', 'libyaml-dev'), 'libpcre2-8': ('PCRE2', 'libpcre2-dev'),
              'libcares': ('c-ares', 'libc-ares-dev'), 'libcrypto': ('libcrypto', 'libssl-dev')}
@@ -60,6 +61,7 @@ def check_text(text):
         path = os.path.join(folder, 'sluice.yaml')
         with open(path, 'w', encoding='utf-8') as f:
             f.write(text)
+        os.symlink(CERTS, os.path.join(folder, 'certs'))  # documents call them certs/shop.pem, certs/shop.key
         return sluice('check', '-c', path)
 
 

@@ -12,6 +12,7 @@ from tap import add, contains, equal, test
 from tap import run as run_tests
 
 SHOP = os.path.join(ROOT, 'examples', 'shop', 'sluice.yaml')
+gateway.dev_certificates()
 BASE = '''version: 1
 listeners: {public: {address: 127.0.0.1:8080}, other: {address: 127.0.0.1:8081}}
 services: {a: 127.0.0.1:7001, b: {endpoints: [127.0.0.1:7002], host: b.internal}}

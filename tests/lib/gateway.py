@@ -47,6 +47,12 @@ def run(*args, stdin=b'', timeout=TIMEOUT, env=None, cwd=None):
     return done
 
 
+def dev_certificates(folder=os.path.join(ROOT, 'examples', 'shop', 'certs')):
+    """The development certificate that the shop's configuration names, made once: shop.pem, shop.key."""
+    subprocess.run([os.path.join(ROOT, 'tools', 'dev-certificate'), folder], check=True)
+    return folder
+
+
 def free_port():
     """A port nobody listens on, outside the range that the kernel gives to outgoing connections."""
     while True:

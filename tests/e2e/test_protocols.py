@@ -101,6 +101,7 @@ def echo(kind, out):
     with world().connect(kind) as c:
         a = c.request('POST', f'/{out}/echo', [('content-type', 'text/x-test')], b'hello' * 1000)
         equal((a.status, a.header('content-type'), a.body), (200, 'text/x-test', b'hello' * 1000))
+    with world().connect(kind) as c:  # answered before its end, HTTP/1.1 may have closed the first
         a = c.request('POST', f'/{out}/echo', [], b'')
         equal((a.status, a.body), (200, b''))
 

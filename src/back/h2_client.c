@@ -157,11 +157,11 @@ static bool take(struct h2_client *c, struct span in) {
     c->calling = true;
     ssize_t n = nghttp2_session_mem_recv(c->session, (const uint8_t *)in.p, in.n);
     c->calling = false;
+    const char *why = n < 0 ? nghttp2_strerror((int)n) : h2_guard_bytes(&c->guard, in.n);
     if (n == NGHTTP2_ERR_NOMEM)
         h2_client_doom(c, FAULT_OUT_OF_MEMORY, NGHTTP2_INTERNAL_ERROR, NULL);
-    else if (n < 0)
-        h2_client_doom(c, FAULT_UPSTREAM_PROTOCOL, NGHTTP2_ENHANCE_YOUR_CALM,
-                       nghttp2_strerror((int)n));
+    else if (why)
+        h2_client_doom(c, FAULT_UPSTREAM_PROTOCOL, NGHTTP2_ENHANCE_YOUR_CALM, why);
     if (!h2_client_after(c))
         return false;
     if (nghttp2_session_want_write(c->session))
@@ -281,10 +281,17 @@ static void room(struct client *client, struct attempt *a) {
         h2_client_mark(p->c, 0);
 }
 
+/* Both directions of a tunnel have ended, and the word of it has yet to go. */
+static bool ends_well(const struct h2_part *p) {
+    return p->ended && !p->sent && body_done(p->a->x->up_half.sink);
+}
+
 static void abandon(struct client *client, struct attempt *a) {
     struct h2_client *c = h2_client_of(client);
     struct h2_part *p = a->part;
-    if (!p->over)
+    if (ends_well(p))
+        h2_part_more(p);
+    else if (!p->over)
         h2_part_over(p, FAULT_NONE, NULL, NGHTTP2_CANCEL);
     h2_part_detach(p);
     h2_client_mark(c, 0);

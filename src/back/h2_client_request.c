@@ -126,7 +126,11 @@ ssize_t h2_part_read(nghttp2_session *s, int32_t id, uint8_t *to, size_t max, ui
                      nghttp2_data_source *source, void *client) {
     struct h2_part *p = nghttp2_session_get_stream_user_data(s, id);
     (void)to, (void)source, (void)client;
-    if (!p || p->over)
+    if (!p) { /* left, and not reset: nothing is missing but the end */
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+        return 0;
+    }
+    if (p->over)
         return NGHTTP2_ERR_DEFERRED; /* it is being reset */
     struct exchange *x = p->a->x;
     struct body *b = x->up_half.sink;

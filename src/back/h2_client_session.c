@@ -151,6 +151,12 @@ static int on_frame(nghttp2_session *s, const nghttp2_frame *frame, void *client
     return 0;
 }
 
+/* That is an answer, too: it is not asked for again. */
+static void reset(struct h2_part *p, uint32_t code) {
+    p->a->got_byte = true;
+    h2_part_over(p, FAULT_UPSTREAM_RESET, h2_reset_text(code), H2_PART_NO_RESET);
+}
+
 /* Not by the end of its answer: that has been noted before. */
 static int on_close(nghttp2_session *s, int32_t id, uint32_t code, void *client) {
     struct h2_client *c = client;
@@ -163,7 +169,7 @@ static int on_close(nghttp2_session *s, int32_t id, uint32_t code, void *client)
         h2_part_over(p, FAULT_UPSTREAM_REFUSED_STREAM,
                      c->goaway ? "GOAWAY of the service" : h2_reset_text(code), H2_PART_NO_RESET);
     else
-        h2_part_over(p, FAULT_UPSTREAM_RESET, h2_reset_text(code), H2_PART_NO_RESET);
+        reset(p, code);
     return 0;
 }
 

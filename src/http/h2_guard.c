@@ -1,6 +1,6 @@
 #include "http/h2_guard.h"
 
-enum { FRAME_HEAD = 9, OVERHEAD_FREE = 1 << 20, OVERHEAD_TIMES = 8 };
+enum { OVERHEAD_FREE = 1 << 20, OVERHEAD_TIMES = 8 };
 
 void h2_bucket_init(struct h2_bucket *b, uint32_t burst, uint32_t rate, uint64_t now) {
     *b = (struct h2_bucket){.tokens = burst, .burst = burst, .rate = rate, .at = now};
@@ -55,19 +55,19 @@ static bool too_many_empties(struct h2_guard *g, const nghttp2_frame_hd *hd) {
     return g->empties > H2_EMPTY_FRAMES_MAX;
 }
 
-static bool mostly_frame(struct h2_guard *g, const nghttp2_frame_hd *hd, bool live) {
-    g->framed += FRAME_HEAD + hd->length;
-    if (live && hd->type == NGHTTP2_HEADERS)
-        g->payload += hd->length;
-    return g->framed / OVERHEAD_TIMES > g->payload + OVERHEAD_FREE;
+const char *h2_guard_bytes(struct h2_guard *g, size_t n) {
+    g->all += n;
+    return g->all / OVERHEAD_TIMES > g->payload + OVERHEAD_FREE
+               ? "frames with hardly anything in them"
+               : NULL;
 }
 
 const char *h2_guard_frame(struct h2_guard *g, const nghttp2_frame_hd *hd, bool live,
                            uint64_t now) {
     if (too_many_empties(g, hd))
         return "too many empty frames";
-    if (mostly_frame(g, hd, live))
-        return "frames with hardly anything in them";
+    if (live && hd->type == NGHTTP2_HEADERS)
+        g->payload += hd->length;
     uint32_t n = cost(hd, live);
     return n && !h2_bucket_spend(&g->glitches, n, now) ? "too many control frames" : NULL;
 }

@@ -3,9 +3,10 @@
  *
  * Every frame that comes is shown to it. Control frames and empty ones cost a token of the glitch
  * budget (SETTINGS more), which time refills and which DATA that we send refills, too: who reads it
- * answers with WINDOW_UPDATE. More than ten empty DATA frames in a row, or far more frame than
- * payload, are too much at once. RST_STREAM has a budget of its own. Owner: the connection. Thread:
- * that of the connection.
+ * answers with WINDOW_UPDATE. More than ten empty DATA frames in a row are too much at once, and so
+ * are far more bytes than those of messages (padding, frames of no known type, which nghttp2 shows
+ * to nobody). RST_STREAM has a budget of its own. Owner: the connection. Thread: that of the
+ * connection.
  */
 #pragma once
 #include "base/str.h"
@@ -24,14 +25,16 @@ void h2_bucket_earn(struct h2_bucket *b, uint32_t n);
 
 struct h2_guard {
     struct h2_bucket glitches, resets;
-    uint32_t empties;         /* empty DATA frames in a row */
-    uint64_t framed, payload; /* bytes: of all frames; of what they were for */
+    uint32_t empties;      /* empty DATA frames in a row */
+    uint64_t all, payload; /* bytes: that came; of bodies and heads */
 };
 
 /* A frame begins. `live`: it is of a stream that is under way. NULL: fine; else why the connection
  * ends with ENHANCE_YOUR_CALM. */
 const char *h2_guard_frame(struct h2_guard *g, const nghttp2_frame_hd *hd, bool live, uint64_t now);
-/* Bytes of a body, without padding. */
+/* Bytes have come and were parsed. The same. */
+const char *h2_guard_bytes(struct h2_guard *g, size_t n);
+/* Of them, bytes of a body, without padding. */
 static inline void h2_guard_payload(struct h2_guard *g, size_t n) {
     g->payload += n;
 }

@@ -31,6 +31,18 @@
     C(client_tls_failed_cleartext, "TLS handshakes with clients that failed")                      \
     C(client_proxy_headers_refused,                                                                \
       "Connections closed for a PROXY header: malformed, missing, or not trusted")                 \
+    C(client_h2_connections, "Client connections that speak HTTP/2")                               \
+    C(client_h2_streams, "Requests that came over HTTP/2")                                         \
+    C(client_h2_streams_refused, "Streams refused: too many at once, or after GOAWAY")             \
+    C(client_h2_resets_received, "Streams that clients reset")                                     \
+    C(client_h2_resets_sent, "Streams that the gateway reset, but for requests it answered early") \
+    C(client_h2_goaways_graceful, "GOAWAYs to clients that let what was under way end")            \
+    C(client_h2_goaways_error, "GOAWAYs to clients that broke the rules of HTTP/2")                \
+    C(client_h2_goaways_flood, "GOAWAYs to clients that sent too much that costs them nothing")    \
+    C(client_h2_glitches, "Frames of HTTP/2 clients that are legal and make no sense")             \
+    C(client_h2_reset_floods, "HTTP/2 connections ended over resets")                              \
+    C(client_h2_header_floods, "HTTP/2 connections ended over header blocks without end")          \
+    C(client_h2_control_floods, "HTTP/2 connections ended over control frames, or overhead")       \
     C(client_bytes_received, "Bytes read from clients")                                            \
     C(client_bytes_sent, "Bytes written to clients")                                               \
     C(upstream_connections_opened, "Connections to services opened")                               \
@@ -75,6 +87,7 @@ enum local_slot {
     LOCAL_METRICS,
     LOCAL_LOG,
     LOCAL_LISTENERS,
+    LOCAL_H2,
     LOCAL_COUNT
 };
 enum { SINKS_MAX = 4 };

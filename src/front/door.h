@@ -97,3 +97,5 @@ must_use struct door *h1_server_accept(struct listener *l, int fd, const struct 
  * outputs, readers and exchanges are ended before. */
 void h1_server_take_over(struct door *from, struct span early);
 void h2_server_take_over(struct door *from, struct span early);
+/* What the thread keeps for its HTTP/2 connections; they are gone. */
+void h2_server_finish(struct thread *t);

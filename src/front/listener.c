@@ -372,4 +372,5 @@ void listeners_stop(struct thread *t) {
     loop_turn(&t->loop, 0); /* what waited for the end of a turn */
     mem_free(t->local[LOCAL_LISTENERS]);
     t->local[LOCAL_LISTENERS] = NULL;
+    h2_server_finish(t);
 }

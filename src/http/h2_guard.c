@@ -35,6 +35,12 @@ bool h2_bucket_spend(struct h2_bucket *b, uint32_t n, uint64_t now) {
     return true;
 }
 
+bool h2_bucket_low(struct h2_bucket *b, uint64_t now) {
+    if (b->tokens < b->burst / 4)
+        refill(b, now);
+    return b->tokens < b->burst / 4;
+}
+
 static uint32_t cost(const nghttp2_frame_hd *hd, bool live) {
     switch (hd->type) {
     case NGHTTP2_DATA:

@@ -22,6 +22,8 @@ void h2_bucket_init(struct h2_bucket *b, uint32_t burst, uint32_t rate, uint64_t
 /* False: there are not so many. */
 must_use bool h2_bucket_spend(struct h2_bucket *b, uint32_t n, uint64_t now);
 void h2_bucket_earn(struct h2_bucket *b, uint32_t n);
+/* Three quarters are spent: time to go, before it comes to an error. */
+bool h2_bucket_low(struct h2_bucket *b, uint64_t now);
 
 struct h2_guard {
     struct h2_bucket glitches, resets;

@@ -254,8 +254,8 @@ void page_routes(struct text *t, const struct snapshot *s) {
             route_match_fields(t, r->match);
         json_str(t, "back", span_z(r->plan.back ? r->plan.back->name : NULL));
         json_open(t, "policies", '[');
-        for (unsigned f = 0; f < r->plan.count; f++)
-            json_str(t, NULL, span_z(r->plan.filter[f].ops->name));
+        for (unsigned f = 0; f < route_whole(r)->count; f++)
+            json_str(t, NULL, span_z(route_whole(r)->filter[f].ops->name));
         json_close(t, ']');
         json_str(t, "file", span_z(r->where.file));
         json_u64(t, "line", r->where.line);

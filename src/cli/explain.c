@@ -116,6 +116,8 @@ static enum fault find_route(struct explained *e) {
     x->route = r;
     x->plan = &r->plan;
     x->max_body = r->max_body;
+    if (grpc_kind(hdr_get(&x->req, HDR_CONTENT_TYPE)) && !r->max_body_own)
+        x->max_body = UINT64_MAX;
     for (uint32_t i = 0; i < r->capture_count; i++)
         x->capture[i] = e->found.capture[i];
     return x->up_half.length > 0 && (uint64_t)x->up_half.length > x->max_body ? FAULT_BODY_TOO_LARGE

@@ -71,8 +71,8 @@ static void put_route(struct jout *j, const struct explained *e) {
     jout_close(j, '}');
     jout_close(j, '}');
     jout_open(j, "policies", '[');
-    for (unsigned i = 0; i < r->plan.count; i++)
-        jout_text(j, NULL, span_z(r->plan.filter[i].ops->name));
+    for (unsigned i = 0; i < route_whole(r)->count; i++)
+        jout_text(j, NULL, span_z(route_whole(r)->filter[i].ops->name));
     jout_close(j, ']');
     jout_open(j, "settings", '[');
     for (uint32_t i = 0; i < r->setting_count; i++)

@@ -75,8 +75,8 @@ static void print_setting(const struct setting *s) {
 }
 
 static bool is_policy(const struct route *r, const struct setting *s) {
-    for (unsigned i = 0; i < r->plan.count; i++)
-        if (span_eq(span_z(r->plan.filter[i].ops->name), s->name))
+    for (unsigned i = 0; i < route_whole(r)->count; i++)
+        if (span_eq(span_z(route_whole(r)->filter[i].ops->name), s->name))
             return true;
     return false;
 }
@@ -84,15 +84,15 @@ static bool is_policy(const struct route *r, const struct setting *s) {
 static void print_policies(const struct explained *e) {
     const struct route *r = e->found.route;
     printf("\npolicies, in their order\n");
-    for (unsigned i = 0; i < r->plan.count; i++) {
-        const struct filter *f = &r->plan.filter[i];
+    for (unsigned i = 0; i < route_whole(r)->count; i++) {
+        const struct filter *f = &route_whole(r)->filter[i];
         const struct setting *s = setting_named(r, f->ops->name);
         if (s)
             print_setting(s);
         if (f->observe)
             printf("  %-18s observed only\n", "");
     }
-    if (!r->plan.count)
+    if (!route_whole(r)->count)
         printf("  none\n");
     printf("\nsettings, and where they come from\n");
     for (uint32_t i = 0; i < r->setting_count; i++)

@@ -104,8 +104,9 @@ struct node *policies_value(const struct policy_level *p, const char *key);
 /* Filters, values and settings of a leaf. */
 void policies_finish(struct build *b, const struct policy_level *p, struct route *r, struct node *n,
                      const struct fact_captures *captures);
-/* Tells policies that want to know where their route forwards to. */
-void policies_on_route(struct build *b, const struct route *r, const struct forward_conf *to);
+/* Tells policies that want to know where their route forwards to; the last thing of a plan that
+ * does (route.whole). */
+void policies_on_route(struct build *b, struct route *r, const struct forward_conf *to);
 
 struct action {
     const struct back_ops *back;

@@ -324,6 +324,13 @@ static void sort_filters(struct leaf *l) {
         }
 }
 
+static size_t step_sizes(const struct filter *f, unsigned n) {
+    size_t sum = 0;
+    for (unsigned i = 0; i < n; i++)
+        sum += (f[i].ops->step_size + 15) & ~(size_t)15;
+    return sum;
+}
+
 static void keep_plan(struct leaf *l) {
     struct arena *a = l->b->arena;
     struct plan *plan = &l->r->plan;
@@ -332,12 +339,18 @@ static void keep_plan(struct leaf *l) {
     memcpy(filter, l->filter, l->filters * sizeof *filter);
     plan->filter = filter;
     plan->count = l->filters;
-    for (unsigned i = 0; i < l->filters; i++)
-        plan->steps_size += (l->filter[i].ops->step_size + 15) & ~(size_t)15;
+    plan->steps_size = step_sizes(filter, l->filters);
     struct setting *setting = arena_alloc(a, l->settings * sizeof *setting + 1);
     memcpy(setting, l->setting, l->settings * sizeof *setting);
     l->r->settings = setting;
     l->r->setting_count = l->settings;
+}
+
+/* Said by the route, a group or one of their policy sets: not only for all routes. */
+static bool is_own(const struct policy_level *p, const char *key) {
+    const struct pair *v = &p->value[place_of(span_z(key))];
+    return v->value && !node_null(v->value) &&
+           !(v->from && span_eq(v->from->name, SPAN("defaults")));
 }
 
 void policies_finish(struct build *b, const struct policy_level *p, struct route *r, struct node *n,
@@ -351,6 +364,7 @@ void policies_finish(struct build *b, const struct policy_level *p, struct route
     r->limits = limits_of(l, p);
     r->request_timeout_ms = number(b, p, "request_timeout", 30000);
     r->max_body = number(b, p, "max_body", r->limits->max_body);
+    r->max_body_own = is_own(p, "max_body");
     r->idle_timeout_ms = number(b, p, "idle_timeout", 300000);
     r->max_duration_ms = number(b, p, "max_duration", 0);
     for (unsigned i = 0; i < schema_route.fields && i < POLICIES_MAX; i++) {
@@ -367,10 +381,28 @@ void policies_finish(struct build *b, const struct policy_level *p, struct route
     keep_plan(l);
 }
 
-void policies_on_route(struct build *b, const struct route *r, const struct forward_conf *to) {
+/* What only tunnels and gRPC calls need, other requests don't even pass. */
+static void split_plan(struct build *b, struct route *r) {
+    struct filter *f = arena_alloc(b->arena, r->plan.count * sizeof *f + 1);
+    unsigned n = 0;
+    for (unsigned i = 0; i < r->plan.count; i++)
+        if (!r->plan.filter[i].ops->rare)
+            f[n++] = r->plan.filter[i];
+    if (n == r->plan.count)
+        return;
+    struct plan *whole = arena_alloc(b->arena, sizeof *whole);
+    *whole = r->plan;
+    r->whole = whole;
+    r->plan.filter = f;
+    r->plan.count = n;
+    r->plan.steps_size = step_sizes(f, n);
+}
+
+void policies_on_route(struct build *b, struct route *r, const struct forward_conf *to) {
     const struct conf_registry *reg = b->options->registry;
     for (unsigned i = 0; reg && i < reg->policies; i++)
         for (unsigned k = 0; reg->policy[i]->on_route && k < r->plan.count; k++)
             if (r->plan.filter[k].ops == reg->policy[i]->ops)
                 reg->policy[i]->on_route((void *)(uintptr_t)r->plan.filter[k].conf, to);
+    split_plan(b, r);
 }

@@ -73,9 +73,17 @@ static void steps_done(struct exchange *x) {
     }
 }
 
+static void count_grpc(struct thread *t, const struct record *r) {
+    count_up(t, grpc_calls);
+    if (r->grpc_status != GRPC_OK)
+        count_up(t, grpc_failures);
+}
+
 static void tell_sinks(struct exchange *x) {
     struct record r unzeroed;
     record_make(x, &r);
+    if (unlikely(x->grpc))
+        count_grpc(x->thread, &r);
     for (int i = 0; i < SINKS_MAX && x->thread->sink[i]; i++)
         x->thread->sink[i](x->thread, &r);
 }
@@ -123,10 +131,12 @@ void exchange_abort(struct exchange *x, enum fault why) {
 /* ---- start ---------------------------------------------------------------------------------- */
 
 static void deadline_set(struct exchange *x, uint64_t ms) {
-    if (!ms)
+    uint64_t now = x->thread->loop.now, at = ms ? x->t.start + ms * 1000000 : 0;
+    if (x->call_until && (!at || x->call_until < at))
+        at = x->call_until;
+    if (!at)
         return;
-    uint64_t now = x->thread->loop.now;
-    x->deadline_at = x->t.start + ms * 1000000;
+    x->deadline_at = at;
     timer_start(&x->thread->loop.timers, &x->deadline, now / 1000000,
                 x->deadline_at > now ? (x->deadline_at - now) / 1000000 : 0);
 }
@@ -137,6 +147,33 @@ uint64_t exchange_time_left_ms(const struct exchange *x, uint64_t max_ms) {
     uint64_t now = x->thread->loop.now;
     uint64_t left = x->deadline_at > now ? (x->deadline_at - now) / 1000000 : 0;
     return left < max_ms ? left : max_ms;
+}
+
+/* "application/grpc..." is seldom: one byte tells most others. */
+static void note_grpc(struct exchange *x) {
+    struct span t = hdr_get(&x->req, HDR_CONTENT_TYPE);
+    if (t.n > 12 && lower(t.p[12]) == 'g')
+        x->grpc = (unsigned char)grpc_kind(t);
+}
+
+/* What is not over in nine years has no end. */
+static enum fault note_grpc_timeout(struct exchange *x) {
+    struct span said = hdr_find(&x->req, SPAN("grpc-timeout"));
+    uint64_t ns;
+    if (!said.p)
+        return FAULT_NONE;
+    if (!grpc_timeout(said, &ns))
+        return FAULT_BAD_GRPC_TIMEOUT;
+    if (ns < (uint64_t)1 << 58)
+        x->call_until = x->t.start + ns;
+    return FAULT_NONE;
+}
+
+/* Tunnels and gRPC calls: all filters of the route; what they carry is bounded by message. */
+static void take_whole(struct exchange *x, const struct route *r) {
+    x->plan = route_whole(r);
+    if (x->req.protocol.n || !r->max_body_own)
+        x->max_body = UINT64_MAX;
 }
 
 /* Finds the route, or the fault that stands for it. */
@@ -151,7 +188,9 @@ static enum fault find_route(struct exchange *x) {
     }
     x->route = f.route;
     x->plan = &f.route->plan;
-    x->max_body = x->req.protocol.n ? UINT64_MAX : f.route->max_body;
+    x->max_body = f.route->max_body;
+    if (unlikely(x->req.protocol.n || x->grpc))
+        take_whole(x, f.route);
     for (uint32_t i = 0; i < f.route->capture_count; i++)
         x->capture[i] = f.capture[i];
     deadline_set(x, f.route->request_timeout_ms);
@@ -160,11 +199,15 @@ static enum fault find_route(struct exchange *x) {
 
 static enum fault prepare(struct exchange *x) {
     enum fault f = forward_prepare(x);
+    if (hdr_has(&x->req, HDR_CONTENT_TYPE))
+        note_grpc(x);
     const struct listener_conf *l = x->facts.listener;
     if (!x->plan && l && l->plan.back)
         x->plan = &l->plan;
     if (!f && x->req.method == METHOD_CONNECT && !x->req.protocol.n)
         f = FAULT_METHOD_REFUSED; /* no forward proxy: no route offers that */
+    if (!f && unlikely(x->grpc))
+        f = note_grpc_timeout(x);
     if (!f && !x->plan)
         f = find_route(x);
     else if (!f && !x->max_body)
@@ -207,6 +250,7 @@ void exchange_start(struct exchange *x) {
 void exchange_refuse(struct exchange *x, enum fault why) {
     must(x->magic == EXCHANGE_MAGIC && x->state == X_NEW && why);
     x->refused = true;
+    note_grpc(x);
     start_error(x, why);
 }
 

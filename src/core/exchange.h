@@ -23,6 +23,7 @@
 #include "core/filter.h"
 #include "core/op.h"
 #include "core/snapshot.h"
+#include "http/grpc.h"
 #include "io/loop.h"
 #include "io/address.h"
 #include "tls/info.h"
@@ -78,6 +79,8 @@ struct exchange {
                    * req.protocol asks for. A 2xx without it is an ordinary answer */
     bool streams; /* tunnel, event stream, gRPC: from the head on idle_timeout and max_duration hold
                    * in place of the deadline, and max_body does not (set by the core) */
+    unsigned char grpc;       /* enum grpc_kind, by the content-type as the client said it */
+    unsigned char grpc_said;  /* grpc-status + 1 where no head or trailer tells it; 0: none */
     unsigned char depth;      /* filters [0, depth) have seen the request */
     unsigned char up;         /* response filters from up-1 down to 0 still run */
     enum fault fault;         /* why the answer is the gateway's own, or broke off */
@@ -98,6 +101,7 @@ struct exchange {
     struct list node; /* in thread->exchanges */
     struct timer deadline;
     uint64_t deadline_at; /* ns; 0: none. Of a stream: what the call itself said */
+    uint64_t call_until;  /* ns; by grpc-timeout; 0: it said none */
     uint64_t moved_at;    /* ns; of a stream: when a byte last came or went, either way */
 
     struct head req, resp;

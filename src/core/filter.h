@@ -40,6 +40,8 @@ struct filter_ops {
     bool long_request, long_response;
     /* Its stages may stand in a tunnel (WebSocket); those of others are not added there. */
     bool tunnels;
+    /* For tunnels and gRPC calls alone; other exchanges are spared it (route.whole). */
+    bool rare;
 };
 
 struct filter { /* one configured policy on one route, in the snapshot */

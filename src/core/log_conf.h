@@ -42,6 +42,7 @@
     F(upstream_duration, "seconds until the service's response head; null: none answered")         \
     F(connect_duration, "seconds to connect to the service; null: a kept connection, or none")     \
     F(upstream_status, "status of the service's answer; null when none came")                      \
+    F(grpc_status, "status of a gRPC call, as UNAVAILABLE; null: none was said, or no such call")  \
     F(attempts, "attempts at the service")                                                         \
     F(route, "name of the route; null when none matched")                                          \
     F(service, "name of the service")                                                              \

@@ -7,7 +7,7 @@
 
 #define METHODS "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
-enum { BODY_MAX = 64 * 1024, PAGE_MAX = 2048 };
+enum { BODY_MAX = 64 * 1024, PAGE_MAX = 2048, GRPC_MESSAGE_MAX = 512 };
 
 /* ---- the fields that go with a status ---------------------------------------------------------
  */
@@ -197,6 +197,50 @@ static bool answer_replaced(struct exchange *x, const struct error_answer *e) {
     return true;
 }
 
+/* ---- gRPC ---------------------------------------------------------------------------------------
+ */
+
+static bool put_grpc(struct exchange *x, struct head *h) {
+    const struct fault_info *f = &fault_table[x->fault];
+    enum grpc_code code = grpc_code_of_fault(x->fault);
+    struct str s = str_on(arena_alloc(&x->arena, GRPC_MESSAGE_MAX), GRPC_MESSAGE_MAX);
+    grpc_message(&s, span_z(f->text));
+    str_fmt(&s, " (%s)", f->code);
+    x->grpc_said = (unsigned char)(code + 1);
+    return !hdr_put(h, SPAN("grpc-status"), span_z(arena_fmt(&x->arena, "%d", code)),
+                    ORIGIN_GATEWAY) &&
+           !hdr_put(h, SPAN("grpc-message"), str_span(&s), ORIGIN_GATEWAY);
+}
+
+/* A browser may not be shown the fields of an answer, so there they are in its body. */
+static struct span web_frame(struct exchange *x) {
+    struct head h;
+    head_init(&h, &x->arena);
+    struct span frame = put_grpc(x, &h) ? grpc_web_trailers(&h, &x->arena) : SPAN_NONE;
+    if (x->grpc != GRPC_WEB_TEXT || !frame.p)
+        return frame;
+    struct base64_out b = {.have = 0};
+    char *text = arena_try(&x->arena, 4 * ((frame.n + 2) / 3) + 4);
+    if (!text)
+        return SPAN_NONE;
+    size_t n = base64_encode_some(&b, frame, text);
+    return span_of(text, n + base64_encode_end(&b, text + n));
+}
+
+/* An HTTP status would be read by nobody: a call's answer is 200, and its end tells. */
+static void answer_grpc(struct exchange *x) {
+    static const struct span type[] = {[GRPC_PLAIN] = SPAN("application/grpc"),
+                                       [GRPC_WEB] = SPAN("application/grpc-web+proto"),
+                                       [GRPC_WEB_TEXT] = SPAN("application/grpc-web-text+proto")};
+    struct span body = SPAN_NONE;
+    start_head(x, 200);
+    if (x->grpc == GRPC_PLAIN)
+        (void)!put_grpc(x, &x->resp);
+    else
+        body = web_frame(x);
+    answer(x, type[x->grpc], body);
+}
+
 void problem_answer(struct exchange *x) {
     int status = fault_table[x->fault].status;
     if (status < 400 || status > 599 || status == 499) /* 499 is for the log: nobody listens */
@@ -205,6 +249,10 @@ void problem_answer(struct exchange *x) {
     if (!x->facts.client.len)
         x->facts.client = x->facts.peer;
     forward_request_id(x);
+    if (unlikely(x->grpc)) {
+        answer_grpc(x);
+        return;
+    }
     start_head(x, status);
     if (e && answer_replaced(x, e))
         return;

@@ -2,8 +2,9 @@
  * problem - the gateway's own error answers: RFC 9457 problem details, or a plain page, by Accept.
  *
  * {type, title, status, detail, instance, code, who, request_id}. Replaced per route, status, class
- * or code by `errors`. Never a byte of the request is reflected but the request id. Thread: that of
- * the exchange.
+ * or code by `errors`. gRPC clients get grpc-status and grpc-message instead (gRPC-Web: in the
+ * body), which nothing replaces. Never a byte of the request is reflected but the request id.
+ * Thread: that of the exchange.
  */
 #pragma once
 #include "core/exchange.h"

@@ -6,6 +6,19 @@ static int64_t between(uint64_t from, uint64_t to) {
     return from && to >= from ? (int64_t)(to - from) : -1;
 }
 
+/* In the trailers, or in the head of an answer without a body. */
+static int grpc_status(const struct exchange *x) {
+    const struct head *trailers = x->down_half.source.trailers;
+    struct span said = SPAN_NONE;
+    if (x->grpc_said)
+        return x->grpc_said - 1;
+    if (trailers)
+        said = hdr_find(trailers, SPAN("grpc-status"));
+    if (!said.p)
+        said = hdr_find(&x->resp, SPAN("grpc-status"));
+    return said.p ? (int)grpc_code_read(said) : -1;
+}
+
 void record_make(const struct exchange *x, struct record *out) {
     uint64_t end = x->t.end ? x->t.end : x->thread->loop.now;
     int64_t total = between(x->t.start, end);
@@ -30,5 +43,6 @@ void record_make(const struct exchange *x, struct record *out) {
         .bytes_in = x->bytes_in,
         .bytes_out = x->bytes_out,
         .attempts = x->attempts,
+        .grpc_status = unlikely(x->grpc) ? grpc_status(x) : -1,
     };
 }

@@ -23,6 +23,7 @@ struct record {
     uint64_t request_body, response_body; /* bytes */
     uint64_t bytes_in, bytes_out;         /* on the wire */
     unsigned attempts;
+    int grpc_status; /* enum grpc_code as the client was told; -1: no gRPC call, or none was said */
 };
 
 void record_make(const struct exchange *x, struct record *out);

@@ -135,6 +135,10 @@ struct route {
     struct plan plan;
     uint64_t max_body, request_timeout_ms;
     uint64_t idle_timeout_ms, max_duration_ms; /* of streams; 0: none */
+    const struct plan *whole; /* for tunnels and gRPC: with the filters that only those need; NULL:
+                               * there is none, as `plan` */
+    bool
+        max_body_own; /* nearer than `defaults`: then it holds for gRPC's streams of messages too */
     uint32_t capture_count;
     uint32_t row;                    /* of its statistics (observe/metrics) */
     const struct span *capture_name; /* by place in exchange->capture */
@@ -149,6 +153,11 @@ struct route {
     uint32_t setting_count;
     void *lasting; /* statistics by name (observe/metrics); set, with row, before publishing */
 };
+
+/* With every policy of the route. */
+static inline const struct plan *route_whole(const struct route *r) {
+    return r->whole ? r->whole : &r->plan;
+}
 
 /* A setting or policy in force on a route and where it came from. */
 struct setting {

@@ -27,7 +27,7 @@ static void watch(struct exchange *x) {
         timer_stop(&x->deadline);
     else
         timer_start(&x->thread->loop.timers, &x->deadline, now / 1000000,
-                    at > now ? (at - now + 999999) / 1000000 : 0);
+                    at > now ? (at - now) / 1000000 : 0);
 }
 
 static bool event_stream(const struct head *resp) {
@@ -40,10 +40,12 @@ static bool event_stream(const struct head *resp) {
 }
 
 void streams_head(struct exchange *x) {
-    if (likely(!x->tunnel && !event_stream(&x->resp)))
+    if (likely(!x->tunnel && !x->grpc && !event_stream(&x->resp)))
         return;
+    if (x->tunnel)
+        count_up(x->thread, tunnels);
     x->streams = true;
-    x->deadline_at = 0;
+    x->deadline_at = x->call_until;
     x->moved_at = x->thread->loop.now;
     watch(x);
 }

@@ -64,6 +64,9 @@
     C(exchanges_completed, "Requests whose answer has left entirely")                              \
     C(exchanges_aborted, "Requests that broke off: client gone, or the answer broke off")          \
     C(exchanges_rejected, "Requests refused as malformed or over a limit")                         \
+    C(tunnels, "WebSockets that services accepted")                                                \
+    C(grpc_calls, "gRPC calls")                                                                    \
+    C(grpc_failures, "gRPC calls that did not end with status OK")                                 \
     C(identity_headers_stripped, "Identity headers that clients sent, removed")                    \
     C(expression_errors, "Expressions that failed at run time")                                    \
     C(log_dropped, "Access log lines dropped because the writer was behind")                       \

@@ -224,6 +224,10 @@ WRITE(connect_duration) {
 WRITE(upstream_status) {
     put_number(out, (uint64_t)(unsigned)l->x->upstream_status);
 }
+WRITE(grpc_status) {
+    int code = l->r->grpc_status;
+    put_quoted(out, code < 0 ? SPAN_NONE : span_z(grpc_code_name((enum grpc_code)code)));
+}
 WRITE(attempts) {
     str_u64(out, l->r->attempts);
 }

@@ -100,6 +100,65 @@ static void test_fields(void **state) {
     desk_close();
 }
 
+/* ---- gRPC ---------------------------------------------------------------------------------------
+ */
+
+static struct exchange *calling(const char *type) {
+    return desk_exchange("POST", "a.test", "/s/M?<script>", "content-type", type, "accept",
+                         "text/html", NULL);
+}
+
+/* A call's own errors: status 200, and the end of the call tells what was wrong. */
+static void test_grpc(void **state) {
+    (void)state;
+    static const char *const types[] = {"application/grpc", "application/grpc+proto<script>"};
+    desk_open();
+    for (int f = 1; f < FAULT_COUNT; f++) {
+        char want[8];
+        snprintf(want, sizeof want, "%d", (int)grpc_code_of_fault((enum fault)f));
+        refuse(calling(types[f % 2]), (enum fault)f);
+        assert_true(strncmp(desk.head, "200\n", 4) == 0);
+        assert_string_equal(desk_field("content-type"), "application/grpc");
+        assert_string_equal(desk_field("grpc-status"), want);
+        assert_int_not_equal(strcmp(want, "0"), 0);
+        assert_non_null(strstr(desk_field("grpc-message"), fault_table[f].code));
+        assert_string_equal(desk.body, "");
+        assert_string_equal(desk_field("allow"), "");
+        assert_null(strstr(desk.head, "script"));
+    }
+    refuse(calling(types[0]), FAULT_NO_ENDPOINT);
+    assert_string_equal(desk_field("grpc-status"), "14");
+    assert_string_equal(desk_field("grpc-message"), "the service has no endpoint (no_endpoint)");
+    assert_string_equal(desk_field("retry-after"), "5");
+    refuse(calling(types[0]), FAULT_ENCODED_SEPARATOR); /* its text holds what must be escaped */
+    assert_true(strncmp(desk_field("grpc-message"), "%252F, %255C,", 13) == 0);
+    desk_close();
+}
+
+/* In the body: a browser's script may not see the fields. */
+static void test_grpc_web(void **state) {
+    (void)state;
+    static const char frame[] = "grpc-status: 14\r\n"
+                                "grpc-message: the service has no endpoint (no_endpoint)\r\n";
+    char text[256];
+    desk_open();
+    refuse(calling("application/grpc-web"), FAULT_NO_ENDPOINT);
+    assert_true(strncmp(desk.head, "200\n", 4) == 0);
+    assert_string_equal(desk_field("content-type"), "application/grpc-web+proto");
+    assert_string_equal(desk_field("grpc-status"), "");
+    assert_int_equal((unsigned char)desk.body[0], 0x80);
+    assert_int_equal(desk.body[4], sizeof frame - 1);
+    assert_memory_equal(desk.body + 5, frame, sizeof frame);
+    refuse(calling("application/grpc-web-text"), FAULT_NO_ENDPOINT);
+    assert_string_equal(desk_field("content-type"), "application/grpc-web-text+proto");
+    struct base64_in b = {0};
+    size_t n = base64_decode_some(&b, span_z(desk.body), text);
+    assert_true(base64_ended(&b));
+    assert_int_equal(n, 5 + sizeof frame - 1);
+    assert_memory_equal(text + 5, frame, sizeof frame - 1);
+    desk_close();
+}
+
 /* ---- replaced answers ---------------------------------------------------------------------------
  */
 
@@ -111,6 +170,10 @@ static const struct back_ops failing_back = {"failing", fail_start, NULL, NULL};
 static void run_fault(enum fault f) {
     desk_run(desk_exchange("GET", "a.test", "/x", "accept-language", "a\"b<", NULL), &failing_back,
              (const void *)(uintptr_t)f, NULL, NULL);
+}
+
+static void run_grpc_fault(enum fault f) {
+    desk_run(calling("application/grpc"), &failing_back, (const void *)(uintptr_t)f, NULL, NULL);
 }
 
 static void test_replaced(void **state) {
@@ -154,6 +217,10 @@ static void test_replaced(void **state) {
     run_fault(FAULT_BODY_TIMEOUT);
     assert_string_equal(desk.body, "");
     assert_string_equal(desk_field("content-type"), "");
+    run_grpc_fault(FAULT_UPSTREAM_TIMEOUT); /* not of a call */
+    assert_true(strncmp(desk.head, "200\n", 4) == 0);
+    assert_string_equal(desk_field("grpc-status"), "4");
+    assert_string_equal(desk_field("x-code"), "");
     run_fault(FAULT_NO_ROUTE); /* none fits */
     assert_string_equal(desk_field("content-type"), "application/problem+json");
     desk_close();
@@ -192,6 +259,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_negotiated),  cmocka_unit_test(test_json),
         cmocka_unit_test(test_every_fault), cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_grpc),        cmocka_unit_test(test_grpc_web),
         cmocka_unit_test(test_replaced),    cmocka_unit_test(test_quality)};
     return cmocka_run_group_tests_name("problem", tests, NULL, NULL);
 }

@@ -62,7 +62,8 @@ static inline void sample_init(struct sample *s) {
                            .response_body = 1024,
                            .bytes_in = 300,
                            .bytes_out = 1300,
-                           .attempts = 1};
+                           .attempts = 1,
+                           .grpc_status = -1};
 }
 
 static inline void sample_finish(struct sample *s) {

@@ -174,6 +174,7 @@ static void every_field(void **state) {
         {LOG_FIELD_bytes_sent, "1300"},
         {LOG_FIELD_connect_duration, "null"},
         {LOG_FIELD_upstream_status, "200"},
+        {LOG_FIELD_grpc_status, "null"},
         {LOG_FIELD_attempts, "1"},
         {LOG_FIELD_detail, "null"},
         {LOG_FIELD_referer, "null"},
@@ -211,6 +212,8 @@ static void every_field(void **state) {
     assert_string_equal(value_of(LOG_FIELD_who), "\"upstream\"");
     assert_string_equal(value_of(LOG_FIELD_detail), "\"connection refused\"");
     assert_string_equal(value_of(LOG_FIELD_end), "\"rejected\"");
+    s.r.grpc_status = 14;
+    assert_string_equal(value_of(LOG_FIELD_grpc_status), "\"UNAVAILABLE\"");
     assert_string_equal(value_of(LOG_FIELD_status), "null");
     assert_string_equal(value_of(LOG_FIELD_upstream_duration), "null");
     assert_string_equal(value_of(LOG_FIELD_connect_duration), "61.000000");

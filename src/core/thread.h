@@ -29,6 +29,8 @@
     C(client_tls_failed_closed, "TLS handshakes with clients that failed")                         \
     C(client_tls_failed_timeout, "TLS handshakes with clients that failed")                        \
     C(client_tls_failed_cleartext, "TLS handshakes with clients that failed")                      \
+    C(client_tls_key_updates, "TLS key updates by clients")                                        \
+    C(client_tls_renegotiations_refused, "TLS renegotiations that clients asked for in vain")      \
     C(client_proxy_headers_refused,                                                                \
       "Connections closed for a PROXY header: malformed, missing, or not trusted")                 \
     C(client_h2_connections, "Client connections that speak HTTP/2")                               \

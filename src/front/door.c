@@ -69,7 +69,15 @@ static void free_later(struct door *d, void (*run)(struct deferred *)) {
     loop_after_turn(&door_thread(d)->loop, &d->free);
 }
 
+static void count_tls(struct thread *t, struct stream *s) {
+    struct tls_events e = tls_take_events(s);
+    count_add(t->counters.client_tls_key_updates, e.key_updates);
+    count_add(t->counters.client_tls_renegotiations_refused, e.renegotiations_refused);
+}
+
 void door_close(struct door *d) {
+    if (tls_is(&d->stream))
+        count_tls(door_thread(d), &d->stream);
     stream_close(&door_thread(d)->loop, &d->stream);
     count_up(door_thread(d), client_connections_closed);
     free_later(d, closed);

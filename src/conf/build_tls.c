@@ -104,7 +104,8 @@ static void client_of(struct build *b, struct node *n, struct tls_client_conf *o
     *out = (struct tls_client_conf){.mode = (enum tls_client_mode)form.mode,
                                     .ca = form.ca,
                                     .crl = form.crl,
-                                    .depth = form.depth};
+                                    .depth = form.depth,
+                                    .no_pem = !form.headers};
 }
 
 static void cert_of(struct build *b, const struct tls_cert_form *form, struct node *n,

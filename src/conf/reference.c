@@ -13,6 +13,7 @@ static const char *kind_text(const struct schema_type *t) {
         [SCHEMA_SIZE] = "size",
         [SCHEMA_BYTERATE] = "data rate",
         [SCHEMA_RATE] = "rate",
+        [SCHEMA_PER_SECOND] = "rate",
         [SCHEMA_PERCENT] = "percentage",
         [SCHEMA_TEXT] = "text",
         [SCHEMA_SECRET] = "secret",

@@ -21,6 +21,7 @@ static const char *pattern_of(enum schema_kind k) {
     case SCHEMA_BYTERATE:
         return "^(0|[1-9][0-9]*) *(B|[KMGT]iB|[kKMGT]B)/s$|" CONSTANT;
     case SCHEMA_RATE:
+    case SCHEMA_PER_SECOND:
         return "^[0-9]+/([0-9]*(ms|s|m|h|d)|second|minute|hour|day|week|month|year)$|" CONSTANT;
     case SCHEMA_PERCENT:
         return "^[0-9]+(\\\\.[0-9]{1,2})?%$|" CONSTANT;

@@ -34,6 +34,7 @@ static const char *scalar_wants(const struct schema_type *t) {
         [SCHEMA_SIZE] = "a size like 64KiB",
         [SCHEMA_BYTERATE] = "a data rate like 240B/s",
         [SCHEMA_RATE] = "a rate like 100/s",
+        [SCHEMA_PER_SECOND] = "a rate like 100/s",
         [SCHEMA_PERCENT] = "a percentage like 20%",
         [SCHEMA_TEXT] = "a text",
         [SCHEMA_SECRET] = "a secret, as ${secret('file:path')}",

@@ -89,6 +89,7 @@ static void fill_one(struct filler *f, struct fill_job j) {
     case SCHEMA_SIZE:
     case SCHEMA_BYTERATE:
     case SCHEMA_RATE:
+    case SCHEMA_PER_SECOND:
     case SCHEMA_PERCENT:
     case SCHEMA_TEXT:
     case SCHEMA_SECRET:

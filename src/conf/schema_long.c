@@ -25,6 +25,7 @@ static bool fits(const struct schema_type *t, const struct node *n) {
     case SCHEMA_SIZE:
     case SCHEMA_BYTERATE:
     case SCHEMA_RATE:
+    case SCHEMA_PER_SECOND:
     case SCHEMA_PERCENT:
     case SCHEMA_TEXT:
     case SCHEMA_SECRET:

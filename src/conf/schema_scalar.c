@@ -139,6 +139,21 @@ static bool rate(const struct reading *r) {
     return true;
 }
 
+static bool per_second(const struct reading *r) {
+    uint64_t v;
+    enum unit_result u = units_per_second(r->text, &v);
+    if (u == UNIT_MISSING)
+        return missing_unit(r, "a rate", "/s", "0/10s");
+    if (u == UNIT_RANGE) {
+        struct diag *d = wrong(r, DIAG_E0204, "a whole number of times a second");
+        diag_help(r->diags, d, "write it as 33/s");
+        return false;
+    }
+    if (u != UNIT_FINE)
+        return unit_wrong(r, u, DIAG_E0204, "a rate", "a number, / and a time: 33/s, 600/m");
+    return in_range(r, v, DIAG_E0204, units_put_per_second);
+}
+
 static bool percent(const struct reading *r) {
     uint64_t v;
     enum unit_result u = units_percent(r->text, &v);
@@ -277,6 +292,8 @@ bool schema_scalar(struct arena *a, struct diag_list *d, const struct schema_typ
         return byterate(&r);
     case SCHEMA_RATE:
         return rate(&r);
+    case SCHEMA_PER_SECOND:
+        return per_second(&r);
     case SCHEMA_PERCENT:
         return percent(&r);
     case SCHEMA_ENUM:

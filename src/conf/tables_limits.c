@@ -15,6 +15,7 @@ static const struct schema_type head_count = {.kind = SCHEMA_INT, .min = 8, .max
 static const struct schema_type trailer_count = {.kind = SCHEMA_INT, .max = H1_FIELDS_MAX};
 static const struct schema_type window = {.kind = SCHEMA_SIZE, .min = 65535, .max = 0x7fffffff};
 static const struct schema_type table_size = {.kind = SCHEMA_SIZE, .max = 65536};
+static const struct schema_type per_second = {.kind = SCHEMA_PER_SECOND, .min = 1, .max = 1000000};
 static const struct schema_type small = {.kind = SCHEMA_INT, .min = 1, .max = 1000000};
 
 /* What is known of a request only when its route is known can be set there too. */
@@ -86,13 +87,13 @@ static const struct schema_type small = {.kind = SCHEMA_INT, .min = 1, .max = 10
              "HTTP/2: requests that a client may reset, or have reset by its mistakes, in a "      \
              "burst."),                                                                            \
          L(h2_reset_burst), .shipped = "200"},                                                     \
-        {ROW("h2_reset_rate", small, "HTTP/2: and then each second."), L(h2_reset_rate),           \
-         .shipped = "33"},                                                                         \
+        {ROW("h2_reset_rate", per_second, "HTTP/2: and how many more in a time."),                 \
+         L(h2_reset_rate), .shipped = "33/s"},                                                     \
         {ROW("h2_glitch_burst", small,                                                             \
              "HTTP/2: frames that are of no use, or slightly wrong, in a burst."),                 \
          L(h2_glitch_burst), .shipped = "1000"},                                                   \
-        {ROW("h2_glitch_rate", small, "HTTP/2: and then each second."), L(h2_glitch_rate),         \
-         .shipped = "100"},                                                                        \
+        {ROW("h2_glitch_rate", per_second, "HTTP/2: and how many more in a time."),                \
+         L(h2_glitch_rate), .shipped = "100/s"},                                                   \
         {ROW("query_params_max", small, "Query parameters; more is 400."), L(query_params_max),    \
          .shipped = "1000"},                                                                       \
         {ROW("encoded_slash", slash,                                                               \

@@ -22,11 +22,14 @@ static const struct schema_field client_certificate[] = {
     {ROW("mode", client_mode,
          "require: without a good one the handshake fails; request: it may be missing."),
      C(mode), .shipped = "require"},
+    {ROW("headers", type_bool, "Services get a verified one as X-Client-Cert: PEM, URL-encoded."),
+     C(headers), .shipped = "true"},
 };
 const struct schema_object schema_client_certificate = {
     .name = "client_certificate",
     SCHEMA_OBJECT_OF(client_certificate),
-    .doc = "Certificates that clients show; services get them as X-Client-Cert."};
+    .doc = "Certificates that clients show. Their names are ${client.tls.subject} and "
+           "${client.tls.san}."};
 const struct schema_type schema_client_certificate_type =
     OBJECT_TYPE(schema_client_certificate, TYPE_OR_OFF);
 

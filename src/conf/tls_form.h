@@ -9,6 +9,7 @@ struct tls_client_form { /* client_certificate */
     struct span ca, crl;
     uint32_t depth;
     int mode; /* enum tls_client_mode */
+    bool headers;
 };
 
 struct tls_cert_form { /* one of `certificates` */

@@ -96,6 +96,17 @@ enum unit_result units_rate(struct span s, struct schema_rate *out) {
     return r == UNIT_FINE && out->per_ms == 0 ? UNIT_RANGE : r == UNIT_MISSING ? UNIT_BAD : r;
 }
 
+enum unit_result units_per_second(struct span s, uint64_t *times) {
+    struct schema_rate v;
+    enum unit_result r = units_rate(s, &v);
+    if (r != UNIT_FINE)
+        return r;
+    if (__builtin_mul_overflow(v.count, 1000, &v.count) || v.count % v.per_ms)
+        return UNIT_RANGE;
+    *times = v.count / v.per_ms;
+    return UNIT_FINE;
+}
+
 enum unit_result units_percent(struct span s, uint64_t *hundredths) {
     size_t n = digits(s);
     uint64_t whole, part = 0;
@@ -130,4 +141,8 @@ void units_put_duration(struct str *out, uint64_t ms) {
 }
 void units_put_size(struct str *out, uint64_t bytes) {
     put_largest(out, bytes, sizes, 5);
+}
+void units_put_per_second(struct str *out, uint64_t times) {
+    str_u64(out, times);
+    str_lit(out, "/s");
 }

@@ -11,8 +11,11 @@ must_use enum unit_result units_duration(struct span s, uint64_t *ms);
 must_use enum unit_result units_size(struct span s, uint64_t *bytes);
 must_use enum unit_result units_byterate(struct span s, uint64_t *bytes_per_s);
 must_use enum unit_result units_rate(struct span s, struct schema_rate *out);
+/* UNIT_RANGE: not a whole number of times a second. */
+must_use enum unit_result units_per_second(struct span s, uint64_t *times);
 must_use enum unit_result units_percent(struct span s, uint64_t *hundredths);
 
 /* As one would write them. */
 void units_put_duration(struct str *out, uint64_t ms);
 void units_put_size(struct str *out, uint64_t bytes);
+void units_put_per_second(struct str *out, uint64_t times);

@@ -12,26 +12,28 @@
 
 /* What a value may be, and what it becomes in the struct (at the field's offset). */
 enum schema_kind {
-    SCHEMA_BOOL,     /* bool */
-    SCHEMA_INT,      /* an unsigned integer of the field's width */
-    SCHEMA_DURATION, /* "250ms": milliseconds, an unsigned integer of the field's width */
-    SCHEMA_SIZE,     /* "64KiB": bytes, an unsigned integer of the field's width */
-    SCHEMA_BYTERATE, /* "240B/s": bytes per second, likewise */
-    SCHEMA_RATE,     /* "100/s": struct schema_rate */
-    SCHEMA_PERCENT,  /* "20%": hundredths of a per cent, uint32_t */
-    SCHEMA_TEXT,     /* struct span */
-    SCHEMA_SECRET,   /* struct span; never printed */
-    SCHEMA_TEMPLATE, /* const struct template *, compiled for type->place and type->scopes */
-    SCHEMA_CEL,      /* struct span */
-    SCHEMA_REGEX,    /* struct regex * */
-    SCHEMA_ENUM,     /* int: the word's value */
-    SCHEMA_REF,      /* struct span: a name that stands elsewhere (type->refers) */
-    SCHEMA_ADDRESS,  /* struct address: "1.2.3.4:80", "[::1]:80", "unix:/path" */
-    SCHEMA_CIDR,     /* struct cidr */
-    SCHEMA_FILE,     /* struct span: a path, relative to the file that names it */
-    SCHEMA_LIST,     /* pointer at offset, uint32_t at count_at */
-    SCHEMA_MAP,      /* the same; each element begins where type->name_at says with its name */
-    SCHEMA_OBJECT,   /* an embedded struct */
+    SCHEMA_BOOL,       /* bool */
+    SCHEMA_INT,        /* an unsigned integer of the field's width */
+    SCHEMA_DURATION,   /* "250ms": milliseconds, an unsigned integer of the field's width */
+    SCHEMA_SIZE,       /* "64KiB": bytes, an unsigned integer of the field's width */
+    SCHEMA_BYTERATE,   /* "240B/s": bytes per second, likewise */
+    SCHEMA_RATE,       /* "100/s": struct schema_rate */
+    SCHEMA_PER_SECOND, /* "33/s", "600/m": times per second, an unsigned integer of the field's
+                        * width */
+    SCHEMA_PERCENT,    /* "20%": hundredths of a per cent, uint32_t */
+    SCHEMA_TEXT,       /* struct span */
+    SCHEMA_SECRET,     /* struct span; never printed */
+    SCHEMA_TEMPLATE,   /* const struct template *, compiled for type->place and type->scopes */
+    SCHEMA_CEL,        /* struct span */
+    SCHEMA_REGEX,      /* struct regex * */
+    SCHEMA_ENUM,       /* int: the word's value */
+    SCHEMA_REF,        /* struct span: a name that stands elsewhere (type->refers) */
+    SCHEMA_ADDRESS,    /* struct address: "1.2.3.4:80", "[::1]:80", "unix:/path" */
+    SCHEMA_CIDR,       /* struct cidr */
+    SCHEMA_FILE,       /* struct span: a path, relative to the file that names it */
+    SCHEMA_LIST,       /* pointer at offset, uint32_t at count_at */
+    SCHEMA_MAP,        /* the same; each element begins where type->name_at says with its name */
+    SCHEMA_OBJECT,     /* an embedded struct */
     SCHEMA_ANY,    /* free data: with place PLACE_JSON a const struct template *, else not filled */
     SCHEMA_ONE_OF, /* the first choice whose shape fits */
 };

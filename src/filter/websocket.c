@@ -7,6 +7,7 @@
 
 static const struct schema_type size = {.kind = SCHEMA_SIZE};
 static const struct schema_type count = {.kind = SCHEMA_INT, .max = UINT32_MAX};
+static const struct schema_type rate = {.kind = SCHEMA_PER_SECOND};
 static const struct schema_type boolean = {.kind = SCHEMA_BOOL};
 
 static const struct schema_field fields[] = {
@@ -26,10 +27,10 @@ static const struct schema_field fields[] = {
      .shipped = "1024",
      .doc = "Fragments of one message; 0: any number."},
     {.key = "ping_rate",
-     .type = &count,
+     .type = &rate,
      W(ping_rate),
-     .shipped = "10",
-     .doc = "Pings of a client in one second; 0: any number."},
+     .shipped = "10/s",
+     .doc = "Pings of a client; more end the WebSocket with 1008; 0/s: any number."},
     {.key = "utf8",
      .type = &boolean,
      W(limits.utf8),

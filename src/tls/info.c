@@ -19,6 +19,7 @@ bool session_inform(struct session *t) {
     i->resumed = SSL_session_reused(t->ssl);
     X509 *peer = t->server ? SSL_get0_peer_certificate(t->ssl) : NULL;
     if (peer)
-        i->client = peer_describe(peer, SSL_get_verify_result(t->ssl) == X509_V_OK);
+        i->client = peer_describe(peer, SSL_get_verify_result(t->ssl) == X509_V_OK,
+                                  !t->host->client->no_pem);
     return !peer || i->client;
 }

@@ -128,7 +128,7 @@ static struct tls_client_cert *pack(struct tls_client_cert c, const struct str *
     return out;
 }
 
-struct tls_client_cert *peer_describe(X509 *x, bool verified) {
+struct tls_client_cert *peer_describe(X509 *x, bool verified, bool pem) {
     char *room = mem_try(TEXT_MAX);
     if (!room)
         return NULL;
@@ -139,7 +139,8 @@ struct tls_client_cert *peer_describe(X509 *x, bool verified) {
     put_sans(&s, x, &c);
     c.serial = put_serial(&s, x);
     c.fingerprint = put_fingerprint(&s, x);
-    c.pem = put_pem(&s, x);
+    if (pem)
+        c.pem = put_pem(&s, x);
     struct tls_client_cert *out = s.full ? NULL : pack(c, &s);
     mem_free(room);
     return out;

@@ -7,6 +7,6 @@
 #include <openssl/x509.h>
 
 /* One block, mem_free; NULL: no memory, or longer than anybody would pass on. */
-must_use struct tls_client_cert *peer_describe(X509 *x, bool verified);
+must_use struct tls_client_cert *peer_describe(X509 *x, bool verified, bool pem);
 /* A NUL in a name: somebody cut "good.test\0.evil.test" for readers that stop there. */
 bool peer_deceives(X509 *x);

@@ -23,6 +23,7 @@ struct tls_client_conf {
     enum tls_client_mode mode;
     struct span ca, crl; /* crl empty: none is checked */
     uint32_t depth;      /* of the chain above the certificate; 0: 4 */
+    bool no_pem;         /* services need not see it: tls_client_cert.pem stays empty */
 };
 
 struct tls_cert_conf {

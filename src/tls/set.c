@@ -106,7 +106,7 @@ static void find_names(struct builder *b, uint32_t i) {
 
 static bool same_client(const struct tls_client_conf *a, const struct tls_client_conf *b) {
     return a->mode == b->mode && span_eq(a->ca, b->ca) && span_eq(a->crl, b->crl) &&
-           a->depth == b->depth;
+           a->depth == b->depth && a->no_pem == b->no_pem;
 }
 
 static void claim(struct builder *b, uint32_t i, struct span name) {
@@ -140,8 +140,9 @@ static void claim(struct builder *b, uint32_t i, struct span name) {
 static struct span policy_text(struct tls_set *s, const struct tls_client_conf *c) {
     if (c->mode == TLS_CLIENT_NONE)
         return SPAN("");
-    return span_z(arena_fmt(&s->arena, "%d %u %.*s %.*s", (int)c->mode, c->depth ? c->depth : DEPTH,
-                            SPAN_ARG(c->ca), SPAN_ARG(c->crl)));
+    return span_z(arena_fmt(&s->arena, "%d %u %d %.*s %.*s", (int)c->mode,
+                            c->depth ? c->depth : DEPTH, c->no_pem, SPAN_ARG(c->ca),
+                            SPAN_ARG(c->crl)));
 }
 
 static void digest(struct span text, unsigned char out[32]) {

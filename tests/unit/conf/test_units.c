@@ -106,6 +106,29 @@ static void rates(void **state) {
     }
 }
 
+static void times_a_second(void **state) {
+    static const struct row rows[] = {
+        {"33/s", UNIT_FINE, 33},
+        {"0/s", UNIT_FINE, 0},
+        {"600/m", UNIT_FINE, 10},
+        {"10/100ms", UNIT_FINE, 100},
+        {"7200/h", UNIT_FINE, 2},
+        {"33", UNIT_MISSING, 0},
+        {"33/m", UNIT_RANGE, 0},
+        {"1/day", UNIT_RANGE, 0},
+        {"x/s", UNIT_BAD, 0},
+        {"33s", UNIT_BAD, 0},
+        {"9223372036854775807/s", UNIT_RANGE, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < array_len(rows); i++) {
+        uint64_t v = 0;
+        assert_int_equal(units_per_second(span_z(rows[i].text), &v), rows[i].result);
+        if (rows[i].result == UNIT_FINE)
+            assert_int_equal(v, rows[i].value);
+    }
+}
+
 static void percents(void **state) {
     static const struct row rows[] = {
         {"20%", UNIT_FINE, 2000}, {"0%", UNIT_FINE, 0},        {"100%", UNIT_FINE, 10000},
@@ -137,9 +160,10 @@ static void printed_as_written(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(durations), cmocka_unit_test(sizes),
-        cmocka_unit_test(byterates), cmocka_unit_test(rates),
-        cmocka_unit_test(percents),  cmocka_unit_test(printed_as_written),
+        cmocka_unit_test(durations),          cmocka_unit_test(sizes),
+        cmocka_unit_test(byterates),          cmocka_unit_test(rates),
+        cmocka_unit_test(times_a_second),     cmocka_unit_test(percents),
+        cmocka_unit_test(printed_as_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

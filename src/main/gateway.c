@@ -191,6 +191,7 @@ static void ready(struct gateway *g) {
     g->watchdog.fire = watchdog;
     if (g->channel.systemd.watchdog_us)
         watchdog(&g->watchdog);
+    certificates_start(g);
     reload_ready(g);
 }
 
@@ -292,6 +293,7 @@ static void finish(struct gateway *g) {
     work_stop();
     loop_turn(&g->control.loop, 0); /* what came back meanwhile */
     reload_stop(g);
+    certificates_stop(g);
     control_close(g);
     loop_unwatch(&g->control.loop, &g->signals);
     listeners_stop(&g->control);

@@ -10,6 +10,7 @@
  */
 #pragma once
 #include "cli/cli.h"
+#include "main/certificates.h"
 #include "main/channel.h"
 #include "main/control.h"
 #include "main/privileges.h"
@@ -27,6 +28,7 @@ struct gateway {
     struct worker *worker;
     unsigned workers;
     struct reload reload;
+    struct certificates certificates;
     struct control door;
     struct watch signals, supervisor; /* supervisor: readable when it is gone */
     struct timer grace, watchdog;

@@ -113,8 +113,6 @@ static void hand_over(struct h1_client *c) {
         return;
     }
     bool shared = !c->own && h2->epoch == endpoint_epoch(h2->pool->endpoint);
-    if (shared)
-        pool_share(h2);
     attempt_left(c);
     decided(c, shared);
     leave(c);

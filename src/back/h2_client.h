@@ -14,8 +14,8 @@
 /* Starts to connect to the pool's endpoint, in clear text with prior knowledge. NULL: *why. */
 struct client *h2_client_connect(struct pool *p, const struct service_conf *s, enum fault *why);
 
-/* `from` is a connected client whose peer has chosen h2 (ALPN): its stream, its place in the pool's
- * list, its address and epoch move to the client that is returned; `from` has neither watch nor
- * place any more, and its memory may go at the end of the turn. NULL: no memory; nothing has
- * changed. */
+/* `from` is a connected client whose peer has chosen h2 (ALPN): its stream, its address
+ * and epoch move to the client that is returned, which stands in the pool's shared list; `from` has
+ * neither watch nor place any more, and its memory may go at the end of the turn. NULL: no memory;
+ * nothing has changed. */
 must_use struct client *h2_client_take_over(struct client *from, const struct service_conf *s);

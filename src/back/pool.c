@@ -289,11 +289,6 @@ void pool_deciding(struct pool *p) {
     p->deciding++;
 }
 
-void pool_share(struct client *c) {
-    list_remove(&c->node);
-    list_append(&c->pool->shared, &c->node);
-}
-
 void pool_decided(struct pool *p, bool shared) {
     p->deciding--;
     p->apart = !shared;

@@ -47,7 +47,6 @@ void pool_closed(struct pool *p);
 /* A new one will be told by its handshake; it was, or it never will be. */
 void pool_deciding(struct pool *p);
 void pool_decided(struct pool *p, bool shared);
-void pool_share(struct client *c); /* it carries many */
 
 /* ---- of the thread ---- */
 

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
 
 static void everybody_leaves(struct play *p) {
@@ -32,7 +33,9 @@ static void clear_services(struct play *p) {
 
 /* "/last" is asked for, and answered. */
 static void answer_last(struct play *p, int s) {
-    if (p->rig->snapshot->service->protocol == PROTOCOL_H2) {
+    const struct tls_role *tls = p->rig->conf.service_tls;
+    if (p->rig->snapshot->service->protocol == PROTOCOL_H2 ||
+        (tls && tls->alpn && strcmp(tls->alpn, "h2") == 0)) {
         struct h2_actor *a = h2_service(p, s);
         uint32_t stream = h2_expect_request(a, H2_END, ":path: /last\n");
         h2_headers(a, stream, 0, ":status: 200\ncontent-length: 2");

@@ -200,6 +200,26 @@ static void nobody_asked(struct play *p) {
     nothing_kept(p);
 }
 
+/* The service's own times end at the head; before it they hold as for any request. */
+static void silence(struct play *p) {
+    int c, s;
+    open_both(p, &c, &s);
+    play_time(p, 60000); /* idle_timeout 30 s, timeout 20 s */
+    play_send(p, s, "still here");
+    play_expect(p, c, "still here");
+    play_send(p, c, "me too");
+    play_expect(p, s, "me too");
+    play_close(p, c);
+    play_close(p, s);
+    c = play_client(p);
+    s = ask(p, c);
+    play_time(p, 14000);
+    play_nothing(p, c);
+    play_time(p, 2000);
+    play_head(p, c, "HTTP/1.1 504 ");
+    play_check(p, p->rig->last_fault == FAULT_UPSTREAM_TIMEOUT);
+}
+
 /* A kept connection that the service closes at the same moment: asked for again on a new one. */
 static void a_stale_connection(struct play *p) {
     int c = play_client(p), s, fresh;
@@ -221,6 +241,11 @@ static void a_stale_connection(struct play *p) {
     nothing_kept(p);
 }
 
+static void short_timeout(struct service_conf *shop, struct snapshot *s) {
+    (void)s;
+    shop->timeout_ms = 20000;
+}
+
 static const struct scene scenes[] = {
     {.name = "both ways", .fn = both_ways, .rig = {.sim.buffer = 8192}, .heavy = true},
     {.name = "early bytes", .fn = early_bytes},
@@ -234,6 +259,7 @@ static const struct scene scenes[] = {
     {.name = "an ordinary answer", .fn = an_ordinary_answer},
     {.name = "a refusal", .fn = a_refusal},
     {.name = "nobody asked", .fn = nobody_asked},
+    {.name = "silence", .fn = silence, .rig = {.tune = short_timeout}},
     {.name = "a stale connection", .fn = a_stale_connection},
 };
 

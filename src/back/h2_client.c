@@ -103,7 +103,8 @@ static void rest(struct h2_client *c) {
         arm(c, c->idle_ms);
 }
 
-/* nghttp2 ends the session by itself where frames break the rules. */
+/* nghttp2 ends the session by itself where frames break the rules. After a GOAWAY of the service
+ * that shows only when its own one is sent. */
 static bool ended_itself(const struct h2_client *c) {
     return c->state == H2_CLIENT_OPEN && !c->goaway && !c->doom &&
            !nghttp2_session_check_request_allowed(c->session);

@@ -186,12 +186,15 @@ static int on_invalid(nghttp2_session *s, const nghttp2_frame *frame, int error,
 
 /* ---- frames that go -------------------------------------------------------------------------- */
 
-static void keep_reason(struct h2_client *c, const nghttp2_goaway *g) {
+/* A GOAWAY of nghttp2's own, or one that we asked for. */
+static void on_our_goaway(struct h2_client *c, const nghttp2_goaway *g) {
     size_t n =
         g->opaque_data_len < sizeof c->reason - 1 ? g->opaque_data_len : sizeof c->reason - 1;
     if (n)
         memcpy(c->reason, g->opaque_data, n);
     c->reason[n] = 0;
+    if (g->error_code != NGHTTP2_NO_ERROR && !c->doom)
+        c->doom = FAULT_UPSTREAM_PROTOCOL;
 }
 
 /* Gathered, that is: c->gathered stands before it. */
@@ -200,7 +203,7 @@ static int on_sent(nghttp2_session *s, const nghttp2_frame *frame, void *client)
     struct h2_part *p = part_of(s, frame->hd.stream_id);
     bool message = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
     if (frame->hd.type == NGHTTP2_GOAWAY)
-        keep_reason(c, &frame->goaway);
+        on_our_goaway(c, &frame->goaway);
     if (message)
         h2_guard_sent(&c->guard);
     if (!p || !message)

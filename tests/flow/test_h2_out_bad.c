@@ -119,6 +119,15 @@ static void other_protocol(struct play *p) {
     refused(p, c, 502, FAULT_UPSTREAM_PROTOCOL);
 }
 
+/* RFC 9113 6.8: it may not grow. */
+static void goaway_takes_back(struct play *p) {
+    struct pair t = begin(p);
+    h2_goaway(t.s, t.other, NGHTTP2_NO_ERROR);
+    h2_hear(t.s);
+    h2_goaway(t.s, t.other + 2, NGHTTP2_NO_ERROR);
+    all_ends(p, &t);
+}
+
 static void bad_hpack(struct play *p) {
     struct pair t = begin(p);
     h2_frame(t.s, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, t.stream, "\xff\xff\xff\xff\xff\x0f",
@@ -411,6 +420,7 @@ int main(int argc, char **argv) {
         SCENE(data_of_the_connection, h2c),
         SCENE(reset_of_no_stream, h2c),
         SCENE(other_protocol, h2c),
+        SCENE(goaway_takes_back, h2c),
         SCENE(bad_hpack, h2c),
         SCENE(window_overflow, h2c),
         SCENE(stream_window_overflow, h2c),

@@ -282,11 +282,26 @@ class Stream:
         if self.method == 'HEAD' or not (body or trailers):
             self.head(status, fields, end=True)
             return
+        if not size and not trailers and self._at_once(status, fields, body):
+            return
         self.head(status, fields)
         if body:
             self.data(body, end=not trailers, size=size)
         if trailers:
             self.end(trailers)
+
+    def _at_once(self, status, fields, body):
+        """What fits leaves in one piece: who closes then cuts nothing in half."""
+        def whole(h):
+            h.send_headers(self.id, [(':status', str(status)), *fields])
+            h.send_data(self.id, body, end_stream=True)
+        c = self.connection
+        with c.changed:
+            if self.over() or len(body) > min(c.window(self.id), c.h.max_outbound_frame_size):
+                return False
+            self.answered = True
+            c.do(whole)
+            return True
 
 
 class Connection:
@@ -319,10 +334,12 @@ class Connection:
             try:
                 fn(self.h)
                 self.flush()
-            except (h2.exceptions.StreamClosedError, h2.exceptions.NoSuchStreamError) as e:
+            except (h2.exceptions.StreamClosedError, h2.exceptions.NoSuchStreamError, OSError) as e:
                 raise Gone(repr(e)) from None
-            except OSError as e:
-                raise Gone(repr(e)) from None
+            except h2.exceptions.ProtocolError as e:
+                if self.goaway:  # then h2 sends nothing any more
+                    raise Gone(repr(e)) from None
+                raise
 
     def flush(self):
         data = self.h.data_to_send()
@@ -332,7 +349,10 @@ class Connection:
     def send_raw(self, data):
         """Bytes as they are, past h2."""
         with self.changed:
-            self.wire.send(data)
+            try:
+                self.wire.send(data)
+            except OSError as e:
+                raise Gone(repr(e)) from None
 
     def send_goaway(self, last=None, code='NO_ERROR'):
         with self.changed:

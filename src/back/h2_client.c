@@ -339,7 +339,7 @@ static struct h2_client *create(struct pool *p, const struct service_conf *s) {
                             .streams_limit = s->h2_streams ? s->h2_streams : STREAMS_MAX};
     list_init(&c->streams);
     list_init(&c->over);
-    if (h2_session_start(c, &p->thread->snap->snapshot->limits)) {
+    if (h2_client_start(c, &p->thread->snap->snapshot->limits)) {
         h2_client_room(c);
         return c;
     }

@@ -111,7 +111,7 @@ void h2_client_lost(struct h2_client *c, enum fault why, const char *detail);
 void h2_client_doom(struct h2_client *c, enum fault why, uint32_t code, const char *detail);
 
 /* h2_client_session.c */
-must_use bool h2_session_start(struct h2_client *c, const struct limits_conf *l);
+must_use bool h2_client_start(struct h2_client *c, const struct limits_conf *l);
 const char *h2_goaway_text(uint32_t code);
 const char *h2_reset_text(uint32_t code);
 

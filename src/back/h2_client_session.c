@@ -285,7 +285,7 @@ static bool tell_settings(struct h2_client *c, const struct limits_conf *l) {
                                                  (int32_t)connection) == 0;
 }
 
-bool h2_session_start(struct h2_client *c, const struct limits_conf *l) {
+bool h2_client_start(struct h2_client *c, const struct limits_conf *l) {
     uint64_t now = h2_client_now(c);
     h2_bucket_init(&c->guard.glitches, l->h2_glitch_burst, l->h2_glitch_rate, now);
     h2_bucket_init(&c->guard.resets, l->h2_reset_burst, l->h2_reset_rate, now);

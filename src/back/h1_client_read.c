@@ -1,6 +1,7 @@
 /* Answers of services: heads, bodies, ends. */
 #include "back/h1_client_conn.h"
 #include "io/pipe.h"
+#include "tls/stream.h"
 
 enum { READS_PER_TURN = 256 * 1024 };
 
@@ -140,10 +141,18 @@ static void take_heads(struct h1_client *c, struct span all) {
         feed(c, all);
 }
 
+/* What TLS knows about the end: a service of TLS 1.3 refuses a client's certificate behind the
+ * handshake. */
+static const char *last_words(const struct h1_client *c) {
+    struct span words = span_z(tls_failure(&c->c.stream));
+    return words.n ? arena_text(&c->a->x->arena, words) : NULL;
+}
+
 static void read_ended(struct h1_client *c, enum io_result r) {
     struct attempt *a = c->a;
     if (!a->head_read) {
-        h1_client_fail(c, r == IO_RESET ? FAULT_UPSTREAM_RESET : FAULT_UPSTREAM_CLOSED, NULL);
+        h1_client_fail(c, r == IO_RESET ? FAULT_UPSTREAM_RESET : FAULT_UPSTREAM_CLOSED,
+                       last_words(c));
         return;
     }
     bool whole = r == IO_END && h1_reader_eof(&c->p->r, &a->x->down_half.source) == H1_READ_END;
@@ -152,7 +161,7 @@ static void read_ended(struct h1_client *c, enum io_result r) {
     else if (whole)
         h1_client_answered(c, 0);
     else
-        h1_client_fail(c, FAULT_UPSTREAM_TRUNCATED, NULL);
+        h1_client_fail(c, FAULT_UPSTREAM_TRUNCATED, last_words(c));
 }
 
 static enum io_result read_piece(struct h1_client *c, size_t want, struct span *all) {

@@ -36,8 +36,10 @@ static const struct {
 static bool from_peer(struct session *t, int reason) {
     if (reason < SSL_AD_REASON_OFFSET || reason > SSL_AD_REASON_OFFSET + 255)
         return false;
+    int alert = reason - SSL_AD_REASON_OFFSET;
     session_failed_as(t, "the %s refused: %s", t->server ? "client" : "service",
-                      SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET));
+                      alert == TLS13_AD_CERTIFICATE_REQUIRED ? "it wants a certificate"
+                                                             : SSL_alert_desc_string_long(alert));
     return true;
 }
 

@@ -328,6 +328,9 @@ void h2_take(struct h2_conn *c, struct span in) {
     c->gone_now = 0;
     size_t n = h2_frames_look(&c->frames, &c->guard, h2_now(c), in, &t);
     feed(c, span_of(in.p, n));
+    const char *useless = h2_guard_bytes(&c->guard, n);
+    if (!t.code && useless)
+        t = (struct h2_trouble){H2_FLOOD_CONTROL, NGHTTP2_ENHANCE_YOUR_CALM, useless};
     if (t.code)
         h2_error(c, &t);
     h2_streams_start(c);

@@ -20,12 +20,6 @@ static struct pool *of_endpoint(struct pool *p, const struct endpoint *e) {
     return p;
 }
 
-/* Equal: a connection made for one may carry the requests of the other. */
-static uint64_t identity_of(const struct service_conf *s) {
-    uint64_t way = (uint64_t)s->protocol << 3 | (uint64_t)s->proxy_protocol << 1 | (s->tls != NULL);
-    return s->tls ? tls_client_identity(s->tls) ^ way << 56 : way;
-}
-
 static void pool_free(struct deferred *d) {
     struct pool *p = container_of(d, struct pool, free);
     endpoint_unref(p->endpoint);
@@ -106,7 +100,7 @@ static struct pool *pool_create(struct thread *t, struct endpoint *e, uint64_t i
 
 static struct pool *pool_of(struct thread *t, struct attempt *a) {
     struct pool **slot = slot_of(t, a->endpoint), *p = *slot;
-    uint64_t identity = identity_of(a->service);
+    uint64_t identity = service_identity(a->service);
     while (p && (p->endpoint != a->endpoint || p->identity != identity))
         p = p->next;
     if (p)

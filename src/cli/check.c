@@ -1,7 +1,15 @@
+#include "cli/certificate.h"
 #include "cli/command.h"
 
 static const char *plural(unsigned n) {
     return n == 1 ? "" : "s";
+}
+
+static void print_certificate(void *ctx, const struct tls_cert_state *c) {
+    const struct listener_conf *l = ctx;
+    printf("  %.*s: ", SPAN_ARG(l->name));
+    certificate_print(stdout, c);
+    printf("\n");
 }
 
 static void summary(const struct cli *c, const struct diag_list *d, const struct snapshot *s) {
@@ -15,6 +23,10 @@ static void summary(const struct cli *c, const struct diag_list *d, const struct
                s->route_count, plural(s->route_count), d->warnings ? "" : "\n");
     if (!d->errors && s && d->warnings)
         printf("; %u warning%s\n", d->warnings, plural(d->warnings));
+    for (uint32_t i = 0; s && i < s->listener_count; i++)
+        if (s->listener[i].tls)
+            tls_server_walk(s->listener[i].tls, print_certificate,
+                            (void *)(uintptr_t)&s->listener[i]);
 }
 
 int cli_check(struct cli *c) {

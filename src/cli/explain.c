@@ -193,6 +193,9 @@ static enum fault answer(struct explained *e) {
 
 static enum fault follow(struct explained *e, struct span text) {
     enum fault f = parse(e, text);
+    e->tls = (struct tls_info){.version = "TLSv1.3", .cipher = "", .alpn = "http/1.1"};
+    if (e->x->req.host.n && lower(e->x->req.host.p[0]) >= 'a')
+        e->tls.sni = e->x->req.host;
     if (!f && e->listener->redirect_https) {
         e->status = 308;
         return FAULT_NONE;
@@ -286,6 +289,8 @@ bool explain_run(struct cli *c, struct snapshot *s, struct explained *e, int *co
         explain_finish(e);
         return cli_misused(c, "the request is larger than 128 KiB"), false;
     }
+    if (e->listener->tls)
+        x->facts.tls = &e->tls;
     e->url = u.target;
     e->fault = follow(e, text);
     hide_secrets(e);

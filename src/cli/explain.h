@@ -6,8 +6,10 @@
  */
 #pragma once
 #include "cli/command.h"
+#include "cli/jout.h"
 #include "core/route.h"
 #include "core/thread.h"
+#include "tls/info.h"
 
 enum { REJECTED_MAX = 64 };
 
@@ -26,6 +28,7 @@ struct explained {
     struct span upstream;        /* the request as it would be sent */
     int status;                  /* respond, redirect */
     struct span location, body, content_type;
+    struct tls_info tls; /* as a client of today would make it, by a listener with TLS */
 };
 
 /* False: the command was misused; *code says how it ends. */
@@ -34,6 +37,25 @@ void explain_finish(struct explained *e);
 
 void explain_text(struct cli *c, const struct explained *e);
 void explain_json(struct cli *c, const struct explained *e);
+void explain_print_where(const struct where *w);
+void explain_print_setting(const struct setting *s);
+void explain_put_where(struct jout *j, const struct where *w);
+void explain_put_setting(struct jout *j, const struct setting *s);
+void explain_put_shipped(struct jout *j, const struct schema_field *f); /* NULL: nothing */
+bool explain_set(const struct setting *s, uint32_t count, const char *key);
+
+/* explain_tls.c: the listener, its certificates for this host; the way to a service. */
+void explain_print_listener(const struct explained *e);
+void explain_put_listener(struct jout *j, const struct explained *e);
+const char *explain_protocol(const struct service_conf *s);
+struct span explain_tls_name(const struct service_conf *s);
+
+/* A policy that stands on the route without a word in the file: "{max_message: 4MiB, ..}"; empty:
+ * it has no form. */
+struct span explain_policy(struct arena *a, const struct filter *f);
+/* What `grpc: {web: auto}` came to; NULL: the filter is not about gRPC, or off. */
+const char *explain_grpc_web(const struct filter *f);
+
 /* "header x-beta" of a miss, and what was wanted. */
 const char *explain_why(const struct miss *m);
 

@@ -1,16 +1,25 @@
 #include "cli/explain.h"
-#include "cli/jout.h"
 #include "conf/schema.h"
 #include "conf/tables.h"
 
-static const char *const route_keys[] = {"request_timeout", "max_body"};
+static const char *const route_keys[] = {"request_timeout", "max_body", "idle_timeout",
+                                         "max_duration"};
 const unsigned explain_shipped_count = array_len(route_keys);
-static const char *const service_keys[] = {
-    "connect_timeout", "timeout",     "first_byte_timeout", "idle_timeout", "queue_timeout",
-    "max_connections", "max_pending", "load_balancing",     "host"};
+static const char *const service_keys[] = {"connect_timeout",
+                                           "timeout",
+                                           "first_byte_timeout",
+                                           "idle_timeout",
+                                           "queue_timeout",
+                                           "max_connections",
+                                           "max_pending",
+                                           "load_balancing",
+                                           "host",
+                                           "protocol",
+                                           "tls",
+                                           "proxy_protocol"};
 const unsigned explain_service_shipped_count = array_len(service_keys);
 
-static bool set(const struct setting *s, uint32_t count, const char *key) {
+bool explain_set(const struct setting *s, uint32_t count, const char *key) {
     for (uint32_t i = 0; i < count; i++)
         if (span_eq(s[i].name, span_z(key)))
             return true;
@@ -18,17 +27,17 @@ static bool set(const struct setting *s, uint32_t count, const char *key) {
 }
 
 const struct schema_field *explain_shipped(const struct route *r, unsigned i) {
-    if (set(r->settings, r->setting_count, route_keys[i]))
+    if (explain_set(r->settings, r->setting_count, route_keys[i]))
         return NULL;
     return schema_field_of(&schema_route_type, span_z(route_keys[i]));
 }
 
 const struct schema_field *explain_service_shipped(const struct service_conf *s, unsigned i) {
     const struct schema_field *f = schema_field_of(&schema_service_type, span_z(service_keys[i]));
-    return set(s->settings, s->setting_count, service_keys[i]) || !f->shipped ? NULL : f;
+    return explain_set(s->settings, s->setting_count, service_keys[i]) || !f->shipped ? NULL : f;
 }
 
-static void put_where(struct jout *j, const struct where *w) {
+void explain_put_where(struct jout *j, const struct where *w) {
     if (!w->file)
         return;
     jout_text(j, "file", span_z(w->file));
@@ -36,16 +45,16 @@ static void put_where(struct jout *j, const struct where *w) {
     jout_number(j, "column", w->column);
 }
 
-static void put_setting(struct jout *j, const struct setting *s) {
+void explain_put_setting(struct jout *j, const struct setting *s) {
     jout_open(j, NULL, '{');
     jout_text(j, "name", s->name);
     jout_text(j, "value", s->value);
     jout_text(j, "origin", s->origin);
-    put_where(j, &s->where);
+    explain_put_where(j, &s->where);
     jout_close(j, '}');
 }
 
-static void put_shipped(struct jout *j, const struct schema_field *f) {
+void explain_put_shipped(struct jout *j, const struct schema_field *f) {
     if (!f)
         return;
     jout_open(j, NULL, '{');
@@ -55,11 +64,30 @@ static void put_shipped(struct jout *j, const struct schema_field *f) {
     jout_close(j, '}');
 }
 
+static void put_policy(struct jout *j, const struct explained *e, const struct filter *f) {
+    const struct route *r = e->found.route;
+    const char *web = explain_grpc_web(f);
+    if (!explain_set(r->settings, r->setting_count, f->ops->name)) {
+        jout_open(j, NULL, '{');
+        jout_text(j, "name", span_z(f->ops->name));
+        jout_text(j, "value", explain_policy(&e->x->arena, f));
+        jout_text(j, "origin", SPAN("shipped"));
+        jout_close(j, '}');
+    }
+    if (!web)
+        return;
+    jout_open(j, NULL, '{');
+    jout_text(j, "name", SPAN("gRPC-Web"));
+    jout_text(j, "value", span_z(web));
+    jout_text(j, "origin", SPAN("worked out"));
+    jout_close(j, '}');
+}
+
 static void put_route(struct jout *j, const struct explained *e) {
     const struct route *r = e->found.route;
     jout_open(j, "route", '{');
     jout_text(j, "name", r->name);
-    put_where(j, &r->where);
+    explain_put_where(j, &r->where);
     jout_open(j, "captures", '{');
     for (uint32_t i = 0; i < r->capture_count; i++) {
         char name[256];
@@ -76,9 +104,11 @@ static void put_route(struct jout *j, const struct explained *e) {
     jout_close(j, ']');
     jout_open(j, "settings", '[');
     for (uint32_t i = 0; i < r->setting_count; i++)
-        put_setting(j, &r->settings[i]);
+        explain_put_setting(j, &r->settings[i]);
+    for (unsigned i = 0; i < route_whole(r)->count; i++)
+        put_policy(j, e, &route_whole(r)->filter[i]);
     for (unsigned i = 0; i < explain_shipped_count; i++)
-        put_shipped(j, explain_shipped(r, i));
+        explain_put_shipped(j, explain_shipped(r, i));
     jout_close(j, ']');
 }
 
@@ -90,7 +120,7 @@ static void put_rejected(struct jout *j, const struct explained *e) {
         jout_text(j, "route", m->route->name);
         jout_text(j, "condition", span_z(explain_why(m)));
         jout_text(j, "wanted", m->wanted);
-        put_where(j, m->where.file ? &m->where : &m->route->where);
+        explain_put_where(j, m->where.file ? &m->where : &m->route->where);
         jout_close(j, '}');
     }
     jout_close(j, ']');
@@ -125,14 +155,17 @@ static void put_upstream(struct jout *j, const struct explained *e) {
     for (uint32_t i = 0; i < s->endpoint_count; i++)
         jout_text(j, NULL, s->endpoint[i].address_text);
     jout_close(j, ']');
+    jout_text(j, "protocol", span_z(explain_protocol(s)));
+    if (s->tls)
+        jout_text(j, "tls_name", explain_tls_name(s));
     jout_text(j, "method", method);
     jout_text(j, "target", target);
     put_headers(j, rest);
     jout_open(j, "settings", '[');
     for (uint32_t i = 0; i < s->setting_count; i++)
-        put_setting(j, &s->settings[i]);
+        explain_put_setting(j, &s->settings[i]);
     for (unsigned i = 0; i < explain_service_shipped_count; i++)
-        put_shipped(j, explain_service_shipped(s, i));
+        explain_put_shipped(j, explain_service_shipped(s, i));
     jout_close(j, ']');
     jout_close(j, '}');
 }
@@ -162,6 +195,7 @@ void explain_json(struct cli *c, const struct explained *e) {
     jout_text(&j, "target", e->url);
     jout_text(&j, "listener", e->listener->name);
     jout_close(&j, '}');
+    explain_put_listener(&j, e);
     if (e->found.route)
         put_route(&j, e);
     put_rejected(&j, e);

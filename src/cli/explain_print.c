@@ -28,7 +28,7 @@ static bool outranked(const struct miss *m) {
     return m->kind == MISS_NONE || m->kind == MISS_OUTRANKED;
 }
 
-static void where(const struct where *w) {
+void explain_print_where(const struct where *w) {
     if (w->file)
         printf("%s:%u", w->file, w->line);
     else
@@ -47,7 +47,7 @@ static void print_rejected(const struct explained *e) {
         else
             printf("%s: wants %.*s  ", explain_why(m), SPAN_ARG(m->wanted));
         printf("(");
-        where(m->where.file ? &m->where : &m->route->where);
+        explain_print_where(m->where.file ? &m->where : &m->route->where);
         printf(")\n");
     }
     if (e->rejected_more)
@@ -68,9 +68,9 @@ static const struct setting *setting_named(const struct route *r, const char *na
     return found;
 }
 
-static void print_setting(const struct setting *s) {
+void explain_print_setting(const struct setting *s) {
     printf("  %-18.*s %-32.*s %.*s, ", SPAN_ARG(s->name), SPAN_ARG(s->value), SPAN_ARG(s->origin));
-    where(&s->where);
+    explain_print_where(&s->where);
     printf("\n");
 }
 
@@ -81,23 +81,32 @@ static bool is_policy(const struct route *r, const struct setting *s) {
     return false;
 }
 
+static void print_policy(const struct explained *e, const struct filter *f) {
+    const struct setting *s = setting_named(e->found.route, f->ops->name);
+    const char *web = explain_grpc_web(f);
+    if (s) {
+        explain_print_setting(s);
+    } else {
+        struct span form = explain_policy(&e->x->arena, f);
+        printf("  %-18s %-32.*s shipped\n", f->ops->name, SPAN_ARG(form));
+    }
+    if (f->observe)
+        printf("  %-18s observed only\n", "");
+    if (web)
+        printf("  %-18s %s\n", "gRPC-Web", web);
+}
+
 static void print_policies(const struct explained *e) {
     const struct route *r = e->found.route;
     printf("\npolicies, in their order\n");
-    for (unsigned i = 0; i < route_whole(r)->count; i++) {
-        const struct filter *f = &route_whole(r)->filter[i];
-        const struct setting *s = setting_named(r, f->ops->name);
-        if (s)
-            print_setting(s);
-        if (f->observe)
-            printf("  %-18s observed only\n", "");
-    }
+    for (unsigned i = 0; i < route_whole(r)->count; i++)
+        print_policy(e, &route_whole(r)->filter[i]);
     if (!route_whole(r)->count)
         printf("  none\n");
     printf("\nsettings, and where they come from\n");
     for (uint32_t i = 0; i < r->setting_count; i++)
         if (!is_policy(r, &r->settings[i]))
-            print_setting(&r->settings[i]);
+            explain_print_setting(&r->settings[i]);
 }
 
 static void print_shipped(const struct explained *e) {
@@ -112,32 +121,38 @@ static void print_shipped(const struct explained *e) {
 static void print_service(const struct explained *e) {
     const struct service_conf *s = e->target->service;
     printf("\nservice %.*s (", SPAN_ARG(s->name));
-    where(&s->where);
+    explain_print_where(&s->where);
     printf(")\n");
     for (uint32_t i = 0; i < s->setting_count; i++)
-        print_setting(&s->settings[i]);
+        explain_print_setting(&s->settings[i]);
     for (unsigned i = 0; i < explain_service_shipped_count; i++) {
         const struct schema_field *f = explain_service_shipped(s, i);
         if (f)
             printf("  %-18s %-32s shipped\n", f->key, f->shipped);
     }
+    if (s->tls)
+        printf("  %-18s %.*s\n", "certificate for", SPAN_ARG(explain_tls_name(s)));
 }
 
 static void print_upstream(const struct cli *c, const struct explained *e) {
     must(e->found.route && e->found.route->plan.back_conf); /* a proxy has one */
     const struct forward_conf *conf = e->found.route->plan.back_conf;
     print_service(e);
-    printf("\nrequest to %.*s", SPAN_ARG(e->target->service->name));
+    const struct service_conf *to = e->target->service;
+    printf("\nrequest to %.*s by %s%s", SPAN_ARG(to->name), to->tls ? "TLS and " : "",
+           explain_protocol(to));
     if (conf->target_count > 1)
         printf(" (one of %u targets, weight %u of %u)", conf->target_count, e->target->weight,
                conf->weight_sum);
     printf("\n");
     struct span rest = e->upstream;
-    while (rest.p && rest.n) {
+    for (bool first = true; rest.p && rest.n; first = false) {
         struct span line = span_split(&rest, '\n');
         if (line.n && line.p[line.n - 1] == '\r')
             line.n--;
-        if (line.n)
+        if (first && to->protocol == PROTOCOL_H2 && span_ends(line, SPAN("HTTP/1.1")))
+            printf("  %.*sHTTP/2\n", SPAN_ARG(span_cut(line, 0, line.n - 8)));
+        else if (line.n)
             printf("  %.*s\n", SPAN_ARG(line));
     }
     if (c->data)
@@ -161,32 +176,25 @@ static void print_answer(const struct cli *c, const struct explained *e) {
                SPAN_ARG(e->content_type), SPAN_ARG(e->body), e->body.n ? "\n" : "");
 }
 
-static void print_certificate(void *ctx, const struct tls_cert_state *c) {
-    unsigned *printed = ctx;
-    printf("%-10s%.*s for %.*s, %s\n", (*printed)++ ? "" : "tls", SPAN_ARG(c->file),
-           SPAN_ARG(c->names), c->kind);
-}
-
 void explain_text(struct cli *c, const struct explained *e) {
     const struct head *h = &e->x->req;
     printf("request   %s %.*s%.*s by listener %.*s\n", c->argument[0], SPAN_ARG(h->authority),
            SPAN_ARG(e->url), SPAN_ARG(e->listener->name));
-    unsigned certificates = 0;
-    if (e->listener->tls)
-        tls_server_walk(e->listener->tls, print_certificate, &certificates);
     if (e->listener->redirect_https && !e->fault) {
         printf("answer    308: this listener redirects everything to https\n");
+        explain_print_listener(e);
         return;
     }
     if (e->found.route) {
         printf("route     %.*s (", SPAN_ARG(e->found.route->name));
-        where(&e->found.route->where);
+        explain_print_where(&e->found.route->where);
         printf(")\n");
         print_captures(e);
     } else {
         printf("route     none\n");
     }
     print_rejected(e);
+    explain_print_listener(e);
     if (e->found.route) {
         print_policies(e);
         print_shipped(e);

@@ -1,6 +1,7 @@
 #include "conf/build.h"
 #include "base/env.h"
 #include "conf/files.h"
+#include "conf/show.h"
 #include "core/log_conf.h"
 #include "core/regex.h"
 
@@ -14,6 +15,24 @@ struct span build_text(struct build *b, const struct node *n) {
 
 struct schema_fill build_fill(struct build *b, const struct fact_captures *captures) {
     return (struct schema_fill){b->arena, b->tree, b->diags, captures};
+}
+
+struct setting *build_settings(struct build *b, const struct schema_type *t, const struct node *n,
+                               struct span own, uint32_t *count) {
+    *count = 0;
+    if (n->kind != NODE_MAP)
+        return NULL;
+    struct setting *all = arena_zero(b->arena, n->count * sizeof *all + 1);
+    for (uint32_t i = 0; i < n->count; i++) {
+        const struct pair *p = &n->pair[i];
+        const struct schema_field *f = schema_field_of(t, p->key->text);
+        if (f && !node_null(p->value))
+            all[(*count)++] = (struct setting){.name = span_z(f->key),
+                                               .value = show_flow(b->arena, p->value, f),
+                                               .origin = p->from ? p->from->name : own,
+                                               .where = build_where(b, p->value)};
+    }
+    return all;
 }
 
 static void regex_keep(struct regexes *r, struct regex *x) {

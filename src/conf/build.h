@@ -37,6 +37,9 @@ struct build {
 struct where build_where(struct build *b, const struct node *n);
 struct span build_text(struct build *b, const struct node *n); /* of a scalar, in the snapshot */
 struct schema_fill build_fill(struct build *b, const struct fact_captures *captures);
+/* What the file says of an object, for explain. A pair says where it is from, else it is `own`. */
+struct setting *build_settings(struct build *b, const struct schema_type *t, const struct node *n,
+                               struct span own, uint32_t *count);
 /* A regular expression, behind "~ " when `from` says so. NULL: told why. */
 struct regex *build_regex(struct build *b, struct node *n, struct span pattern, size_t at);
 /* A regular expression that the loader made of several. */

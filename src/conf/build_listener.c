@@ -22,6 +22,7 @@ static void build_one(struct build *b, struct listener_conf *l, const struct pai
                                 .routes_bit = 1ull << i,
                                 .where = build_where(b, p->key)};
     schema_fill(&f, &schema_listener_type, n, l);
+    l->settings = build_settings(b, &schema_listener_type, n, SPAN("listener"), &l->setting_count);
     struct node *address = node_get(n, "address"), *redirect = node_get(n, "redirect");
     if (address && address->kind == NODE_SCALAR)
         l->address_text = build_text(b, address);

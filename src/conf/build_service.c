@@ -1,5 +1,4 @@
 #include "conf/build.h"
-#include "conf/show.h"
 
 static bool host_char(char c) {
     c = lower(c);
@@ -125,23 +124,6 @@ static void host_of(struct build *b, struct service_conf *s, struct node *n) {
 
 static const struct level own_level = {{"service", 7}}, defaults_level = {{"service_defaults", 16}};
 
-static void note_settings(struct build *b, struct service_conf *s, const struct node *n) {
-    if (n->kind != NODE_MAP)
-        return;
-    struct setting *all = arena_zero(b->arena, n->count * sizeof *all + 1);
-    for (uint32_t i = 0; i < n->count; i++) {
-        const struct pair *p = &n->pair[i];
-        const struct schema_field *f = schema_field_of(&schema_service_type, p->key->text);
-        if (!f || node_null(p->value))
-            continue;
-        all[s->setting_count++] = (struct setting){.name = span_z(f->key),
-                                                   .value = show_flow(b->arena, p->value, f),
-                                                   .origin = (p->from ? p->from : &own_level)->name,
-                                                   .where = build_where(b, p->value)};
-    }
-    s->settings = all;
-}
-
 static void build_one(struct build *b, struct service_conf *s, const struct pair *p,
                       struct node *defaults) {
     struct node *value = p->value;
@@ -158,9 +140,7 @@ static void build_one(struct build *b, struct service_conf *s, const struct pair
     host_of(b, s, node_get(n, "host"));
     build_service_tls(b, s, n);
     s->multiplexes = s->protocol == PROTOCOL_H2 || (s->protocol == PROTOCOL_AUTO && s->tls);
-    s->identity = (s->tls ? tls_client_identity(s->tls) : 0) * 31 + (uint64_t)s->protocol * 4 +
-                  s->proxy_protocol;
-    note_settings(b, s, n);
+    s->settings = build_settings(b, &schema_service_type, n, own_level.name, &s->setting_count);
     struct node *list = node_get(own, "endpoints"), *found = node_get(own, "discover");
     if (list && !node_null(list) && !list->bad)
         endpoints(b, s, list);

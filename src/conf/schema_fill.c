@@ -36,8 +36,10 @@ static void fill_object(struct filler *f, const struct schema_type *t, const str
 /* Lists and maps: an array of elements, and their count. */
 static void fill_many(struct filler *f, const struct schema_type *t, const struct fill_job *j,
                       const struct node *n) {
-    if (!t->size || !j->field)
+    if (!t->size || !j->field) {
+        must(!j->field || !j->field->count_at); /* a row with a place wants to be filled */
         return;
+    }
     char *items = arena_zero(f->in->arena, n->count * t->size + 1);
     memcpy(j->out + j->field->offset, &items, sizeof items);
     memcpy(j->out + j->field->count_at, &n->count, sizeof n->count);

@@ -33,12 +33,14 @@ const struct schema_object schema_client_certificate = {
 const struct schema_type schema_client_certificate_type =
     OBJECT_TYPE(schema_client_certificate, TYPE_OR_OFF);
 
+static const struct schema_type names = {
+    .kind = SCHEMA_LIST, .of = &type_word, .size = sizeof(struct span), .flags = TYPE_ONE_OR_MANY};
 static const struct schema_field certificate[] = {
     {ROW("certificate", type_file, "The certificate and the chain behind it, PEM."), K(certificate),
      .flags = FIELD_REQUIRED},
     {ROW("private_key", type_file, "Its key, PEM."), K(private_key), .flags = FIELD_REQUIRED},
     {ROW("ocsp", type_file, "An OCSP response to staple, DER."), K(ocsp)},
-    {ROW("names", type_texts, "Server names that it serves; else those that stand in it."),
+    {ROW("names", names, "Server names that it serves; else those that stand in it."),
      FIELD_LIST(struct tls_cert_form, names, name_count)},
     {ROW("client_certificate", schema_client_certificate_type,
          "Certificates of clients of these names."),

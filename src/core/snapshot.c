@@ -23,3 +23,8 @@ void snapshot_unref_atomic(struct snapshot *s) {
     mem_free(s);
     arena_finish(&a);
 }
+
+uint64_t service_identity(const struct service_conf *s) {
+    uint64_t way = (uint64_t)s->protocol << 3 | (uint64_t)s->proxy_protocol << 1 | (s->tls != NULL);
+    return s->tls ? tls_client_identity(s->tls) ^ way << 56 : way;
+}

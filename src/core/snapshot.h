@@ -63,6 +63,8 @@ struct listener_conf {
         const struct cidr *trusted;
         uint32_t trusted_count; /* 0: trusted_proxies of the snapshot */
     } proxy;
+    const struct setting *settings; /* what the file says of it and where, for explain */
+    uint32_t setting_count;
     uint64_t routes_bit; /* bit `index` (at most 64 listeners), for route conditions */
     struct where where;
 };
@@ -101,8 +103,6 @@ struct service_conf {
     bool multiplexes;             /* it can speak HTTP/2: gRPC with trailers reaches it */
     struct tls_client *tls;       /* NULL: clear text */
     unsigned char proxy_protocol; /* 1, 2: the header that each connection begins with; 0: none */
-    uint64_t identity;            /* of its connections: those made under another one (TLS, protocol
-                                   * changed by a reload) are not used any more */
     uint32_t h2_streams;          /* on one connection; 0: as the service says, at most 1,000 */
     uint32_t max_pending;         /* waiting for a connection, per thread */
     uint64_t queue_timeout_ms;
@@ -112,6 +112,10 @@ struct service_conf {
     uint32_t setting_count;
     struct where where;
 };
+
+/* How its endpoints are spoken to: connections made under one number are of use under the same one
+ * alone. A reload may change it (protocol, TLS, PROXY header). */
+uint64_t service_identity(const struct service_conf *s);
 
 struct target {
     const struct service_conf *service;

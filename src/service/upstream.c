@@ -199,12 +199,22 @@ static struct endpoint_set *rebuild(struct upstream *u) {
     return before;
 }
 
+/* The same endpoints are spoken to in another way from now on: a thread that does not come by here
+ * any more would keep its idle connections. */
+static void other_identity(struct upstream *u, uint64_t identity) {
+    bool changed = u->set && u->identity != identity;
+    u->identity = identity;
+    for (uint32_t i = 0; changed && i < u->set->count; i++)
+        endpoint_drain(u->set->entry[i].endpoint);
+}
+
 void upstream_configure(struct upstream *u, const struct service_conf *conf) {
     uint32_t count = conf->endpoint_count;
     struct source *now = mem_alloc(count * sizeof *now + 1);
     pthread_mutex_lock(&u->lock);
     for (uint32_t i = 0; i < count; i++)
         source_make(u, &now[i], &conf->endpoint[i], conf->discover);
+    other_identity(u, service_identity(conf));
     struct source *old = u->source;
     uint32_t old_count = u->source_count;
     u->source = now;

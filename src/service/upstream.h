@@ -24,6 +24,7 @@ struct upstream {
     uint64_t serial; /* never used twice: a message names an upstream by slot and serial */
     uint32_t slot;
     struct span name;
+    uint64_t identity; /* service_identity of the last snapshot */
     pthread_mutex_t lock;
     struct source *source;
     uint32_t source_count;

@@ -175,27 +175,44 @@ static struct span joined(struct arena *a, const struct span *name, uint32_t n) 
     return str_span(&s);
 }
 
-void tls_server_walk(struct tls_server *s, void (*fn)(void *ctx, const struct tls_cert_state *),
-                     void *ctx) {
+static void show(const struct tls_set *set, uint32_t i, tls_cert_fn fn, void *ctx) {
+    const struct certificate *c = &set->cert[i];
+    const struct tls_cert_conf *conf = &set->conf->cert[i];
+    char kind[64], issuer[512];
+    struct arena a;
+    arena_init(&a, NULL);
+    certificate_kind(c, kind, sizeof kind);
+    X509_NAME_oneline(X509_get_issuer_name(c->leaf), issuer, sizeof issuer);
+    struct tls_cert_state state = {
+        .names = joined(&a, set->names[i], set->name_count[i]),
+        .file = conf->certificate,
+        .issuer = span_z(issuer),
+        .kind = kind,
+        .not_before = c->not_before,
+        .not_after = c->not_after,
+        .stapled = c->staple.n && c->staple_until > pem_now(),
+        .client = conf->client ? conf->client->mode : set->conf->client.mode,
+    };
+    fn(ctx, &state);
+    arena_finish(&a);
+}
+
+void tls_server_walk(struct tls_server *s, tls_cert_fn fn, void *ctx) {
     struct tls_set *set = tls_set_of(s);
-    for (uint32_t i = 0; i < set->cert_count; i++) {
-        const struct certificate *c = &set->cert[i];
-        char kind[64], issuer[512];
-        struct arena a;
-        arena_init(&a, NULL);
-        certificate_kind(c, kind, sizeof kind);
-        X509_NAME_oneline(X509_get_issuer_name(c->leaf), issuer, sizeof issuer);
-        struct tls_cert_state state = {
-            .names = joined(&a, set->names[i], set->name_count[i]),
-            .file = s->conf.cert[i].certificate,
-            .issuer = span_z(issuer),
-            .kind = kind,
-            .not_before = c->not_before,
-            .not_after = c->not_after,
-            .stapled = c->staple.n && c->staple_until > pem_now(),
-        };
-        fn(ctx, &state);
-        arena_finish(&a);
-    }
+    for (uint32_t i = 0; i < set->cert_count; i++)
+        show(set, i, fn, ctx);
     tls_set_unref(set);
+}
+
+void tls_server_answering(struct tls_server *s, struct span host, tls_cert_fn fn, void *ctx) {
+    struct tls_set *set = tls_set_of(s);
+    const struct tls_host *h = tls_set_host(set, host);
+    for (unsigned k = 0; k < SLOT_COUNT; k++)
+        if (h->cert[k])
+            show(set, (uint32_t)(h->cert[k] - set->cert), fn, ctx);
+    tls_set_unref(set);
+}
+
+int tls_server_min_version(const struct tls_server *s) {
+    return s->conf.min_version ? s->conf.min_version : TLS_1_2;
 }

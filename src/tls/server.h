@@ -93,13 +93,17 @@ void tls_server_rotate(struct tls_server *s, uint64_t now_ns);
  * means that a connection made for one may carry requests for the other (else 421). */
 uint32_t tls_server_policy(struct tls_server *s, struct span host);
 
-/* For metrics, status and explain: every certificate as it is now. Spans are good during the call.
- */
+/* For metrics, status, check and explain: certificates as they are now. Spans are good during the
+ * call. */
 struct tls_cert_state {
     struct span names, file, issuer; /* names: joined by ',' */
     const char *kind;                /* "ECDSA P-256", "RSA 2048" */
     int64_t not_before, not_after;   /* seconds since the epoch */
     bool stapled;
+    enum tls_client_mode client; /* whether its clients show certificates */
 };
-void tls_server_walk(struct tls_server *s, void (*fn)(void *ctx, const struct tls_cert_state *),
-                     void *ctx);
+typedef void (*tls_cert_fn)(void *ctx, const struct tls_cert_state *);
+void tls_server_walk(struct tls_server *s, tls_cert_fn fn, void *ctx); /* all of them */
+/* Those that answer for `host` (lower-case, no port): one of each kind of key. */
+void tls_server_answering(struct tls_server *s, struct span host, tls_cert_fn fn, void *ctx);
+int tls_server_min_version(const struct tls_server *s);

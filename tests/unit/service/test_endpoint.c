@@ -292,6 +292,37 @@ static void a_reload_keeps_what_stays(void **state) {
     assert_int_equal(alive, 0);
 }
 
+/* Connections of before a reload are of use as long as the service is spoken to in the same way. */
+static void another_way_to_speak_drains(void **state) {
+    static const struct {
+        enum protocol protocol;
+        unsigned char proxy_protocol;
+        uint32_t drained; /* in all */
+    } rows[] = {{PROTOCOL_HTTP1, 0, 0}, {PROTOCOL_HTTP1, 0, 0}, {PROTOCOL_H2, 0, 1},
+                {PROTOCOL_H2, 0, 1},    {PROTOCOL_H2, 2, 2},    {PROTOCOL_HTTP1, 0, 3}};
+    struct thread *t = *state;
+    struct services *old = NULL;
+    drained = 0;
+    endpoint_set_hooks(&counting);
+    for (size_t i = 0; i < array_len(rows); i++) {
+        struct services *s = services_new();
+        struct service_conf *c = services_add_service(s, "a");
+        services_add(s, c, "10.0.0.1:80", 1);
+        c->protocol = rows[i].protocol;
+        c->proxy_protocol = rows[i].proxy_protocol;
+        service_attach(&s->snapshot);
+        if (old)
+            services_free(old);
+        old = s;
+        loop_turn(&t->loop, 0);
+        assert_int_equal(drained, rows[i].drained);
+    }
+    endpoint_set_hooks(NULL);
+    services_free(old);
+    while (atomic_load(&t->loop.inbox))
+        loop_turn(&t->loop, 0);
+}
+
 struct seen {
     unsigned services, endpoints;
     char text[200];
@@ -364,6 +395,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(threads_share_a_limit, with_hooks, without_hooks),
         cmocka_unit_test(references_end_at_nothing),
         cmocka_unit_test(a_reload_keeps_what_stays),
+        cmocka_unit_test(another_way_to_speak_drains),
         cmocka_unit_test(state_can_be_seen),
     };
     return cmocka_run_group_tests_name("endpoint", tests, set_up, tear_down);

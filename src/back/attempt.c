@@ -91,13 +91,23 @@ static bool may_repeat(const struct attempt *a, enum fault why) {
     return closed && a->reused && harmless;
 }
 
+/* The service chose HTTP/2 (ALPN), which carries no WebSockets there; HTTP/1.1 may, as browsers do
+ * it. */
+static bool may_unshare(const struct attempt *a, enum fault why) {
+    return why == FAULT_UPGRADE_NOT_ACCEPTED && !a->sent_byte && !a->unshared &&
+           client_may_choose(a->service) && span_eq(a->x->req.protocol, SPAN("websocket"));
+}
+
 void attempt_failed(struct attempt *a, enum fault why, const char *detail) {
-    if (!may_repeat(a, why)) {
+    if (may_unshare(a, why)) {
+        a->unshared = true;
+    } else if (may_repeat(a, why)) {
+        a->fresh_only = true;
+    } else {
         give_up(a, why, detail);
         return;
     }
     endpoint_left(a);
-    a->fresh_only = true;
     a->sent_byte = false;
     attempt_again(a);
 }

@@ -25,6 +25,7 @@ struct attempt {
     uint64_t deadline_at;       /* ns, of the service's timeout; 0: none */
     struct balance_avoid avoid; /* endpoints that were tried before */
     bool reused, fresh_only;    /* the connection was a kept one; no kept one any more */
+    bool unshared;              /* a tunnel, and the service's HTTP/2 carries none: HTTP/1.1 */
     bool sent_byte;             /* something of the request has left */
     bool got_byte;              /* something of an answer has come: it is not repeated */
     bool head_read;             /* the final head went to the exchange */

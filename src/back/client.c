@@ -7,10 +7,10 @@
 #include "tls/stream.h"
 #include <errno.h>
 
-struct client *client_open(struct pool *p, const struct service_conf *s, bool *shared,
-                           enum fault *why) {
+struct client *client_open(struct pool *p, const struct attempt *a, bool *shared, enum fault *why) {
+    const struct service_conf *s = a->service;
     *shared = s->protocol == PROTOCOL_H2 && !s->tls && !s->proxy_protocol;
-    return *shared ? h2_client_connect(p, s, why) : h1_client_connect(p, s, why);
+    return *shared ? h2_client_connect(p, s, why) : h1_client_connect(p, s, a->unshared, why);
 }
 
 static enum fault connect_fault(int err) {
@@ -68,6 +68,10 @@ enum client_connected client_connected(struct client *c, uint32_t events, const 
 
 bool client_may_share(const struct service_conf *s) {
     return s->tls && s->protocol != PROTOCOL_HTTP1 && !s->proxy_protocol;
+}
+
+bool client_may_choose(const struct service_conf *s) {
+    return s->tls && s->protocol == PROTOCOL_AUTO;
 }
 
 bool client_chose_h2(const struct client *c, const struct service_conf *s) {

@@ -44,13 +44,15 @@ static inline bool client_has_room(const struct client *c) {
     return c->streams < c->streams_max;
 }
 
-/* Of the kind that the service speaks, connecting to the pool's endpoint; *shared: it carries many
- * attempts at once. NULL: *why. */
-must_use struct client *client_open(struct pool *p, const struct service_conf *s, bool *shared,
+/* Of the kind that the attempt's service speaks, connecting to the pool's endpoint; *shared: it
+ * carries many attempts at once. NULL: *why. */
+must_use struct client *client_open(struct pool *p, const struct attempt *a, bool *shared,
                                     enum fault *why);
 
 /* Its handshake will tell whether it carries many. */
 bool client_may_share(const struct service_conf *s);
+/* What it carries is the service's choice (ALPN). */
+bool client_may_choose(const struct service_conf *s);
 /* What was agreed on for a connection that stands, and what has to be. */
 bool client_chose_h2(const struct client *c, const struct service_conf *s);
 bool client_must_be_h2(const struct service_conf *s);

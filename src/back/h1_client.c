@@ -246,7 +246,8 @@ static const struct client_ops ops = {
     .retire = retire,
 };
 
-struct client *h1_client_connect(struct pool *p, const struct service_conf *s, enum fault *why) {
+struct client *h1_client_connect(struct pool *p, const struct service_conf *s, bool alone,
+                                 enum fault *why) {
     struct h1_client *c = mem_try(sizeof *c);
     if (!c) {
         *why = FAULT_OUT_OF_MEMORY;
@@ -259,7 +260,8 @@ struct client *h1_client_connect(struct pool *p, const struct service_conf *s, e
                             .idle_ms = (uint32_t)s->keepalive_idle_ms,
                             .keepalive_requests = s->keepalive_requests,
                             .own = s->proxy_protocol != 0,
-                            .deciding = client_may_share(s)};
+                            .setup.http1 = alone,
+                            .deciding = !alone && client_may_share(s)};
     *why = client_connect(&c->c);
     if (*why) {
         mem_free(c);

@@ -9,5 +9,7 @@
 #pragma once
 #include "back/client.h"
 
-/* Starts to connect to the pool's endpoint. NULL: *why. */
-struct client *h1_client_connect(struct pool *p, const struct service_conf *s, enum fault *why);
+/* Starts to connect to the pool's endpoint. Over TLS the service may choose HTTP/2: then h2_client
+ * takes over; but not if HTTP/1.1 `alone` will do. NULL: *why. */
+struct client *h1_client_connect(struct pool *p, const struct service_conf *s, bool alone,
+                                 enum fault *why);

@@ -132,7 +132,8 @@ static struct client *shared_with_room(struct pool *p, const void *but) {
 static struct client *take_kept(struct pool *p, const struct attempt *a) {
     if (a->service->proxy_protocol)
         return NULL;
-    struct client *c = shared_with_room(p, a->fresh_only ? a->sent_on : NULL);
+    const void *refused_on = a->fresh_only ? a->sent_on : NULL;
+    struct client *c = a->unshared ? NULL : shared_with_room(p, refused_on);
     if (!c && !a->fresh_only)
         c = take_idle(p);
     if (c && c->requests)
@@ -151,10 +152,10 @@ static bool trade_idle(struct pool *p, const struct attempt *a) {
     return endpoint_connection_take(p->endpoint, a->service->max_connections);
 }
 
-static struct client *connect_new(struct pool *p, const struct service_conf *s, enum fault *why) {
+static struct client *connect_new(struct pool *p, const struct attempt *a, enum fault *why) {
     bool shared;
     p->open++;
-    struct client *c = client_open(p, s, &shared, why);
+    struct client *c = client_open(p, a, &shared, why);
     if (c) {
         list_append(shared ? &p->shared : &p->busy, &c->node);
         return c;
@@ -166,7 +167,7 @@ static struct client *connect_new(struct pool *p, const struct service_conf *s, 
 
 /* Another one's handshake will tell whether its connection can carry this attempt, too. */
 static bool await_decision(const struct pool *p, const struct attempt *a) {
-    return p->deciding && !p->apart && !a->service->proxy_protocol;
+    return p->deciding && !p->apart && !a->unshared && !a->service->proxy_protocol;
 }
 
 /* A kept connection, or a new one where the endpoint's limit allows it. NULL with FAULT_NONE: it
@@ -177,9 +178,10 @@ static struct client *find(struct pool *p, const struct attempt *a, enum fault *
     if (c || await_decision(p, a))
         return c;
     if (endpoint_connection_take(p->endpoint, a->service->max_connections) || trade_idle(p, a))
-        return connect_new(p, a->service, why);
+        return connect_new(p, a, why);
     /* Rather where it was refused before than nowhere. */
-    return a->fresh_only && !a->service->proxy_protocol ? shared_with_room(p, NULL) : NULL;
+    bool anywhere = a->fresh_only && !a->unshared && !a->service->proxy_protocol;
+    return anywhere ? shared_with_room(p, NULL) : NULL;
 }
 
 /* ---- the queue ------------------------------------------------------------------------------- */

@@ -100,6 +100,8 @@ static struct span peer_name(const struct attempt *a) {
 static enum setup_result tls_begin(struct setup *s, struct client *c, const struct attempt *a) {
     if (!tls_connect(&c->stream, a->service->tls, peer_name(a)))
         return failed(s, FAULT_OUT_OF_MEMORY, NULL);
+    if (s->http1)
+        tls_offer_http1(&c->stream);
     return SETUP_READY;
 }
 

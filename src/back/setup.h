@@ -12,6 +12,7 @@ enum setup_result { SETUP_WAIT, SETUP_READY, SETUP_FAILED };
 struct setup {
     unsigned char stage; /* enum setup_stage */
     unsigned char sent;  /* bytes of the PROXY header */
+    bool http1;          /* nothing else is offered */
     enum fault why;      /* after SETUP_FAILED */
     const char *detail;
 };

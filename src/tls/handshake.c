@@ -55,6 +55,12 @@ bool tls_connect(struct stream *s, struct tls_client *client, struct span name) 
     return speak(s, t);
 }
 
+void tls_offer_http1(struct stream *s) {
+    static const unsigned char one[] = "\x08http/1.1";
+    struct session *t = s->layer;
+    SSL_set_alpn_protos(t->ssl, one, sizeof one - 1); /* no memory: the offer stays, and is seen */
+}
+
 /* Of a client nobody knows yet: its first message may not be long. */
 static size_t hello_room(const struct session *t) {
     return t->server && t->hello != HELLO_DONE ? HELLO_MAX + RECORD_OVER - t->hello : WIRE_IN;

@@ -29,6 +29,8 @@ must_use bool tls_accept(struct stream *s, struct tls_server *server);
 /* `name`: SNI and the name to verify, unless the settings say another; an IP address is verified as
  * one and sends no SNI. */
 must_use bool tls_connect(struct stream *s, struct tls_client *client, struct span name);
+/* Before the handshake, on this connection: of the protocols only HTTP/1.1 is offered (ALPN). */
+void tls_offer_http1(struct stream *s);
 /* Reads what has come and answers. TLS_WANT: more must come (or leave). After TLS_DONE read, write
  * and tls_info_of work; bytes of the peer that came with the last flight are still to be read
  * (s->readable stays true). `early`: bytes of the peer that were read before the handshake began,

@@ -14,7 +14,8 @@
 static struct tls_client *trusting, *trusting_other, *distrusting, *either, *only_h2;
 static struct tls_role shop_role = {.server = true}, wrong_role = {.server = true},
                        h1_role = {.server = true, .alpn = "http/1.1"},
-                       h2_role = {.server = true, .alpn = "h2"};
+                       h2_role = {.server = true, .alpn = "h2"},
+                       both_role = {.server = true, .alpn = "h2,http/1.1"};
 
 static void told(void *ctx, const struct tls_problem *problem) {
     (void)ctx;
@@ -145,21 +146,28 @@ static void until_close(struct play *p) {
     }
 }
 
-static void websocket(struct play *p) {
-    int c = play_client(p);
+#define ASK_WS                                                                                     \
+    "GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"               \
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+
+static void agree(struct play *p, int s) {
     char accept[29] = "";
-    play_send(p, c,
-              "GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-              "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
-    int s = secure_accept(p);
-    play_head(p, s, "GET /chat");
     if (play_field("sec-websocket-key").n <= 64)
         ws_accept(play_field("sec-websocket-key"), accept);
     play_send(p, s,
               "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
               "Sec-WebSocket-Accept: ");
     play_send(p, s, accept);
-    play_send(p, s, "\r\n\r\nhello");
+    play_send(p, s, "\r\n\r\n");
+}
+
+static void websocket(struct play *p) {
+    int c = play_client(p);
+    play_send(p, c, ASK_WS);
+    int s = secure_accept(p);
+    play_head(p, s, "GET /chat");
+    agree(p, s);
+    play_send(p, s, "hello");
     play_head(p, c, "HTTP/1.1 101 ");
     play_expect(p, c, "hello");
     play_send(p, c, "hello to you");
@@ -331,6 +339,30 @@ static void bodies_both_ways(struct play *p) {
     }
 }
 
+/* The service's HTTP/2 carries no WebSockets: they go over HTTP/1.1, everything else does not. */
+static void websocket_beside_h2(struct play *p) {
+    int c = play_client(p), other;
+    play_send(p, c, ASK_WS);
+    struct h2_actor *s = secure_h2(p);
+    int t = play_accept(p, PLAY_ANY);
+    play_tls(p, t, &both_role);
+    play_check(p, strcmp(tls_actor_alpn(p->actor[t].tls), "http/1.1") == 0);
+    play_head(p, t, "GET /chat HTTP/1.1\nUpgrade: websocket");
+    agree(p, t);
+    play_head(p, c, "HTTP/1.1 101 ");
+    play_send(p, c, "hello");
+    play_expect(p, t, "hello");
+    served(p, s);
+    other = play_client(p);
+    play_send(p, other, ASK_WS);
+    int u = play_accept(p, PLAY_ANY);
+    play_tls(p, u, &both_role);
+    play_head(p, u, "GET /chat HTTP/1.1");
+    play_send(p, u, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+    play_head(p, other, "HTTP/1.1 403 ");
+    served(p, s); /* though an idle connection of HTTP/1.1 is there now */
+}
+
 /* HTTP/2 alone will do, and the service does not offer it. */
 static void no_h2(struct play *p) {
     int c = ask(p, "/");
@@ -471,6 +503,9 @@ static const struct scene scenes[] = {
      .fn = bodies_both_ways,
      .rig = {.tune = by_alpn, .service_tls = &h2_role},
      .heavy = true},
+    {.name = "websocket beside HTTP/2",
+     .fn = websocket_beside_h2,
+     .rig = {.tune = by_alpn, .service_tls = &h2_role}},
     {.name = "no HTTP/2", .fn = no_h2, .rig = {.tune = h2_alone}, .heavy = true},
     {.name = "the first fails",
      .fn = the_first_fails,
@@ -493,7 +528,7 @@ static const struct scene scenes[] = {
 int main(int argc, char **argv) {
     char dir[] = "/tmp/sluice-flow-XXXXXX", own[64];
     must(mkdtemp(dir));
-    shop_role.certificate = h1_role.certificate = h2_role.certificate =
+    shop_role.certificate = h1_role.certificate = h2_role.certificate = both_role.certificate =
         tls_actor_certificate(dir, "shop.example");
     wrong_role.certificate = tls_actor_certificate(dir, "bank.example,shop.example.net");
     snprintf(own, sizeof own, "%s/ca.pem", dir);

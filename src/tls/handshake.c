@@ -131,7 +131,7 @@ enum tls_step tls_handshake(struct loop *l, struct stream *s, struct span early)
     struct wire *w = wire_mine();
     bool dry = false;
     size_t plain;
-    if (!w || t->broken)
+    if (!w || t->broken || t->mute)
         return TLS_FAILED;
     if (t->done)
         return TLS_DONE;

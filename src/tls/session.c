@@ -100,6 +100,10 @@ enum io_result session_send(struct session *t, struct wire *w, size_t *plain) {
     int n = 0;
     ssize_t r;
     *plain = 0;
+    if (t->mute) {
+        settle(w);
+        return IO_RESET;
+    }
     if (old)
         iov[n++] = (struct iovec){t->kept->bytes + t->kept->at, old};
     if (w->out_n)
@@ -115,7 +119,7 @@ enum io_result session_send(struct session *t, struct wire *w, size_t *plain) {
                             : (size_t)r == all ? sent_all(t, w, plain)
                                                : sent_some(t, w, (size_t)r, plain);
     if (result == IO_RESET) {
-        t->broken = true;
+        t->mute = true;
         settle(w);
     }
     return result;

@@ -40,6 +40,7 @@ struct session {
     bool server, done;
     bool held;          /* kept waits for the next write (tickets) or the end of the turn */
     bool broken;        /* nothing can be read or written any more */
+    bool mute;          /* the peer takes no more; what it said before that can still be read */
     bool ended;         /* the transport has */
     bool silent;        /* no goodbye: what was said is not whole */
     bool said_goodbye;  /* close_notify is out, or kept */

@@ -137,7 +137,7 @@ static enum io_result tls_write(struct stream *s, const struct iovec *iov, int n
     size_t plain = 0;
     enum io_result r = IO_OK;
     *took = 0;
-    if (t->broken || !t->done || t->said_goodbye || !w)
+    if (t->broken || t->mute || !t->done || t->said_goodbye || !w)
         return IO_RESET;
     if (t->kept && t->kept->owed) { /* these bytes come again */
         skip(&c, t->kept->owed);
@@ -172,7 +172,7 @@ static void tls_writable(struct stream *s) {
 static bool goodbye(struct session *t) {
     struct wire *w = wire_mine();
     size_t plain;
-    if (!w || !t->done || t->broken || t->silent)
+    if (!w || !t->done || t->broken || t->mute || t->silent)
         return true;
     if (!t->said_goodbye) {
         ERR_clear_error();

@@ -19,6 +19,7 @@ from tap import add, contains, equal, run, test
 DIR = tempfile.mkdtemp(prefix='sluice-secure-')
 CA, OTHER = Authority('test CA'), Authority('another CA')
 BELOW = CA.authority()
+CA.save(DIR, 'ca')
 VERIFY, TLS = 'upstream_tls_verify', 'upstream_tls'
 NAME = ', name: shop.test'
 
@@ -71,7 +72,6 @@ def speaks_clear_text():
 class World:
     def __init__(self):
         ca = os.path.join(DIR, 'ca.pem')
-        CA.save(DIR, 'ca')
         CA.issue('gateway', client=True).save(DIR, 'own')
         self.service = {row[0]: H1Service(tls=save(row)) for row in SERVICES}
         self.sni = []
@@ -194,6 +194,41 @@ def large_bodies():
                            + body)
     equal(answer.status, 200)
     assert answer.body == body, 'the echo is another'
+
+
+@test
+def an_early_answer_survives_the_reset_behind_it():
+    """The service answers, reads no more and closes: what it said came before the reset, and arrives."""
+    cert, key = save(SERVICES[0])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    listener = socket.create_server(('127.0.0.1', 0))
+
+    def serve():
+        while True:
+            try:
+                raw, _ = listener.accept()
+            except OSError:
+                return
+            raw.settimeout(TIMEOUT)
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else its own system forgets the answer
+            with context.wrap_socket(raw, server_side=True) as sock:
+                sock.recv(100)
+                sock.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nearly')
+    threading.Thread(target=serve, daemon=True).start()
+    with Gateway(f'''
+version: 1
+listeners: {{public: {{address: "127.0.0.1:@PORT@"}}}}
+log: false
+limits: {{max_body: 100MiB}}
+services: {{a: {{endpoints: ["127.0.0.1:{listener.getsockname()[1]}"], tls: {{ca: {DIR}/ca.pem, name: shop.test}}}}}}
+routes: [{{match: {{path: "/*"}}, to: a}}]
+''') as gw:
+        for _ in range(20):
+            with gw.client() as c:
+                answer = c.request(b'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 50000000\r\n\r\n' + bytes(1 << 20))
+                equal((answer.status, answer.body), (200, b'early'))
+    listener.close()
 
 
 @test

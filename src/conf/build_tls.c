@@ -218,6 +218,22 @@ static void h2c_with_tls(struct build *b, struct node *n) {
     struct diag *d = diag_add(b->diags, DIAG_E0315, protocol->at,
                               "h2c is HTTP/2 on clear text, and this service has tls");
     diag_help(b->diags, d, "write http2 (always HTTP/2) or auto (what the service chooses)");
+    struct node *tls = node_get(n, "tls");
+    must(tls); /* else nobody looks */
+    diag_note(b->diags, d, tls->at, "its tls stands here");
+}
+
+/* The service's own word; one of service_defaults is for those with TLS. */
+static void auto_without_tls(struct build *b, const struct service_conf *s, const struct node *n) {
+    for (uint32_t i = 0; s->protocol == PROTOCOL_AUTO && i < n->count; i++) {
+        const struct pair *p = &n->pair[i];
+        if (!span_eq(p->key->text, SPAN("protocol")) ||
+            (p->from && span_eq(p->from->name, SPAN("service_defaults"))))
+            continue;
+        struct diag *d = diag_add(b->diags, DIAG_W0118, p->value->at,
+                                  "without tls nobody is asked: HTTP/1.1 is spoken");
+        diag_help(b->diags, d, "write h2c for HTTP/2 on clear text, or give the service tls");
+    }
 }
 
 /* `s` holds the protocol already. */
@@ -229,8 +245,11 @@ void build_service_tls(struct build *b, struct service_conf *s, struct node *n) 
         version = span_eq(t, SPAN("v1")) ? 1 : span_eq(t, SPAN("v2")) ? 2 : 0;
     }
     s->proxy_protocol = (unsigned char)version;
-    if (!there(tls) || node_false(tls))
+    if (!there(tls) || node_false(tls)) {
+        if (n->kind == NODE_MAP)
+            auto_without_tls(b, s, n);
         return;
+    }
     h2c_with_tls(b, n);
     tls = schema_long(b->tree, b->diags, &schema_service_tls_type, tls);
     if (tls->kind != NODE_MAP)

@@ -7,7 +7,7 @@
 #define CODE(code_, text_, example_)                                                               \
     [DIAG_##code_] = {.code = #code_, .title = title_##code_, .text = text_, .example = example_}
 
-enum { ROWS = 85 };
+enum { ROWS = 86 };
 _Static_assert(ROWS == (int)DIAG_CODES, "every code has its explanation");
 
 #define D(code_, text_) static const char title_##code_[] = text_;
@@ -266,7 +266,8 @@ const struct diag_info diag_codes[DIAG_CODES] = {
          "The name is not known, or not at this place. Always known: request.method, "
          "request.scheme, request.host, request.path, request.id, request.protocol, "
          "header[\"x\"], query.x, cookie.x, path.x (captures of this route), client.ip, "
-         "client.port; in `errors` also error.code, error.status, error.detail, "
+         "client.port, client.tls.version, sni, subject, san and verified (empty without TLS); in "
+         "`errors` also error.code, error.status, error.detail, "
          "error.who.",
          "match: {path: \"/p/{id}\"}\nrewrite: \"/p/${path.idd}\"    # wrong: the capture is "
          "id"),
@@ -348,4 +349,10 @@ const struct diag_info diag_codes[DIAG_CODES] = {
          "`names` gives the certificate a server name that does not stand in it. Clients check the "
          "name and will refuse the connection.",
          NULL),
+    CODE(
+        W0118,
+        "With `auto` the service chooses between HTTP/2 and HTTP/1.1 while TLS begins. Without TLS "
+        "nobody is asked, and HTTP/1.1 is spoken. A service that speaks HTTP/2 on clear text is "
+        "named h2c.",
+        "services: {payment: {endpoints: [127.0.0.1:7005], protocol: h2c}}"),
 };

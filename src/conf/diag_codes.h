@@ -94,7 +94,8 @@
     D(W0114, "everybody may read a key")                                                           \
     D(W0115, "an OCSP response is stale")                                                          \
     D(W0116, "a service is not verified")                                                          \
-    D(W0117, "a certificate does not cover a name")
+    D(W0117, "a certificate does not cover a name")                                                \
+    D(W0118, "a protocol that nobody is asked about")
 
 enum diag_code {
 #define D(code, title) DIAG_##code,

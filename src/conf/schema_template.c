@@ -43,6 +43,14 @@ static bool plain_name(struct span e) {
     return true;
 }
 
+/* client.tls.sni: the one name of three words. */
+static bool tls_name(struct span e) {
+    for (size_t i = 0; i < e.n; i++)
+        if (!name_char(e.p[i]) && e.p[i] != '.')
+            return false;
+    return span_eq(e, SPAN("client.tls")) || span_starts(e, SPAN("client.tls."));
+}
+
 /* What CONFIG.md knows and this version does not evaluate. */
 static const char *not_yet(struct span e) {
     static const char *const roots[] = {"claim", "consumer", "response", "item", "index", "vars"};
@@ -52,11 +60,11 @@ static const char *not_yet(struct span e) {
     for (size_t i = 0; i < array_len(roots); i++)
         if (span_eq(root, span_z(roots[i])))
             return roots[i];
-    if (span_eq(e, SPAN("request.body")) || span_starts(e, SPAN("client.tls")) ||
-        span_eq(e, SPAN("request.size")) || span_eq(e, SPAN("request.time")) ||
-        span_starts(e, SPAN("request.headers")) || span_starts(e, SPAN("request.query")))
+    if (span_eq(e, SPAN("request.body")) || span_eq(e, SPAN("request.size")) ||
+        span_eq(e, SPAN("request.time")) || span_starts(e, SPAN("request.headers")) ||
+        span_starts(e, SPAN("request.query")))
         return "this name";
-    if (plain_name(e))
+    if (plain_name(e) || tls_name(e))
         return NULL;
     for (size_t i = 0; i < array_len(now); i++)
         if (span_eq(root, span_z(now[i])))
@@ -138,9 +146,10 @@ static const char *plain_value(const struct node *n) {
     return node_null(n) ? "null" : node_true(n) ? "true" : node_false(n) ? "false" : NULL;
 }
 
-/* A text that is one name whose value is a number stays a number. */
-static bool one_number(struct span t) {
-    static const char *const whole[] = {"${client.port}", "${error.status}"};
+/* A text that is one name whose value is no text stays what it is. */
+static bool keeps_type(struct span t) {
+    static const char *const whole[] = {"${client.port}", "${client.tls.verified}",
+                                        "${error.status}"};
     for (size_t i = 0; i < array_len(whole); i++)
         if (span_eq(t, span_z(whole[i])))
             return true;
@@ -187,7 +196,7 @@ static void json_scalar(const struct schema_fill *f, struct draft *out, struct n
     struct span t = node_template(n);
     if (plain)
         draft_z(out, plain);
-    else if ((!n->quoted && json_number(t)) || one_number(t))
+    else if ((!n->quoted && json_number(t)) || keeps_type(t))
         draft_add(out, t);
     else {
         /* Alone first: its carets are right. */

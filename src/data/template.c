@@ -182,6 +182,18 @@ static struct span words_of(struct span s) {
     return span_cut(s, 0, n);
 }
 
+/* "tls.x" is a member that does not exist where "tls.sni" is one; "x.startsWith" is none. */
+static bool has_members_below(const struct template_scope *scope, struct span root,
+                              struct span word) {
+    for (size_t i = 0; i < scope->count; i++) {
+        const char *member = scope->name[i].member;
+        if (member && span_eq(span_z(scope->name[i].root), root) &&
+            span_starts(span_z(member), word) && member[word.n] == '.')
+            return true;
+    }
+    return false;
+}
+
 /* root.member or root["key"], and nothing else. */
 static bool plain_name(const struct template_scope *scope, struct span e, struct span *root,
                        struct span *member) {
@@ -196,7 +208,7 @@ static bool plain_name(const struct template_scope *scope, struct span e, struct
         rest = span_trim(span_from(rest, 1));
         *member = words_of(rest);
         const struct template_name *n = find_name(scope, *root, *member);
-        if (!n || !n->member)
+        if ((!n || !n->member) && !has_members_below(scope, *root, word_of(rest)))
             *member = word_of(rest);
         rest = span_trim(span_from(rest, member->n));
         return member->n && rest.n == 0;

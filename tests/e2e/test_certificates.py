@@ -236,6 +236,8 @@ def explain_knows_the_names_of_tls():
     text = LISTENER.format(SHOP).replace('respond: ok', 'respond: "${client.tls.version} ${client.tls.sni}"')
     p = check(text, 'explain', 'GET', 'https://a.shop.example/')
     contains(p.stdout, 'TLSv1.3 a.shop.example')
+    text = LISTENER.format(SHOP).replace('respond: ok', 'respond: {body: {known: "${client.tls.verified}"}}')
+    contains(check(text, 'explain', 'GET', 'https://shop.example/').stdout, '{"known":false}')
 
 
 # What stands in a service, the words behind "request to s by", the name that is verified.

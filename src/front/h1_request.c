@@ -97,6 +97,7 @@ static bool feed(struct h1_conn *c, struct span in, size_t *used) {
         break;
     }
     c->keep = false;
+    w->held = false;
     if (x->state == X_NEW)
         exchange_refuse(x, w->r.fault);
     else

@@ -27,6 +27,8 @@ static void refill(struct h2_bucket *b, uint64_t now) {
 bool h2_bucket_spend(struct h2_bucket *b, uint32_t n, uint64_t now) {
     if (!b->burst)
         return true;
+    if (n > b->burst) /* one is always borne */
+        n = b->burst;
     if (b->tokens < n)
         refill(b, now);
     if (b->tokens < n)

@@ -26,6 +26,9 @@ static void buckets(void **state) {
     assert_int_equal(b.tokens, 10);
     h2_bucket_init(&b, 0, 0, 0); /* no limit */
     assert_true(h2_bucket_spend(&b, UINT32_MAX, 0));
+    h2_bucket_init(&b, 5, 0, 0); /* what costs more than there can ever be is borne once */
+    assert_true(h2_bucket_spend(&b, 16, 0));
+    assert_false(h2_bucket_spend(&b, 16, 0));
     h2_bucket_init(&b, 1, 0, 0); /* nothing comes back */
     assert_true(h2_bucket_spend(&b, 1, 0));
     assert_false(h2_bucket_spend(&b, 1, 1000 * SECOND));

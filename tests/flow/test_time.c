@@ -184,6 +184,37 @@ static void old_connection(struct play *p) {
     play_end(p, c);
 }
 
+static void short_times(struct service_conf *c, struct snapshot *s) {
+    struct route *r = (struct route *)(uintptr_t)s->route;
+    c->timeout_ms = 5000;
+    c->idle_timeout_ms = 10000;
+    r->request_timeout_ms = 20000;
+    r->idle_timeout_ms = 60000;
+}
+/* From the head on an event stream is bound by the route's own silence alone. */
+static void event_stream(struct play *p) {
+    int c, s = asked(p, &c);
+    play_send(p, s,
+              "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+              "Transfer-Encoding: chunked\r\n\r\n");
+    play_head(p, c, "HTTP/1.1 200\nTransfer-Encoding: chunked");
+    for (int i = 0; i < 3; i++) {
+        play_time(p, 50000);
+        play_send(p, s, "8\r\ndata: x\n\r\n");
+        play_chunks(p, c, "data: x\n");
+    }
+    until_just_before(p, c, 60000);
+    play_broken(p, c);
+    play_check(p, p->rig->last_fault == FAULT_STREAM_IDLE);
+}
+/* Until then as any other. */
+static void event_stream_without_head(struct play *p) {
+    int c, s = asked(p, &c);
+    until_just_before(p, c, 5000);
+    play_head(p, c, "HTTP/1.1 504 ");
+    play_close(p, s);
+}
+
 int main(int argc, char **argv) {
     static const struct scene scenes[] = {
         {.name = "silent client", .fn = silent_client},
@@ -203,6 +234,10 @@ int main(int argc, char **argv) {
         {.name = "client does not read", .fn = client_does_not_read, .heavy = true},
         {.name = "idle service connection", .fn = idle_service_connection},
         {.name = "service says how long", .fn = service_says_how_long},
+        {.name = "event stream", .fn = event_stream, .rig = {.tune = short_times}},
+        {.name = "event stream without head",
+         .fn = event_stream_without_head,
+         .rig = {.tune = short_times}},
         {.name = "old connection", .fn = old_connection, .heavy = true},
     };
     return play_main("time", scenes, array_len(scenes), argc > 1 ? argv[1] : NULL);

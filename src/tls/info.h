@@ -14,8 +14,8 @@ struct tls_client_cert {
     struct span sans;        /* all of them: "DNS:a,URI:spiffe://b" */
     struct span serial;      /* hexadecimal, lower-case */
     struct span fingerprint; /* SHA-256 of the certificate, hexadecimal, lower-case */
-    struct span pem;         /* URL-encoded PEM, as X-Client-Cert carries it; empty: nobody wants it */
-    bool verified;           /* its chain leads to the CA of the configuration */
+    struct span pem; /* URL-encoded PEM, as X-Client-Cert carries it; empty: nobody wants it */
+    bool verified;   /* its chain leads to the CA of the configuration */
 };
 
 struct tls_info {

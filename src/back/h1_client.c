@@ -33,7 +33,8 @@ void h1_client_close(struct h1_client *c) {
     must(!c->a);
     if (was == CLIENT_IDLE)
         pool_unidle(c->c.pool);
-    decided(c, false);
+    if (c->deciding)
+        pool_undecided(c->c.pool);
     leave(c);
     client_closed(&c->c, was != CLIENT_CONNECTING);
 }
@@ -102,6 +103,7 @@ void h1_client_answered(struct h1_client *c, size_t excess) {
         h1_client_close(c);
     attempt_done(a);
 }
+
 /* ---- events ---------------------------------------------------------------------------------- */
 
 /* The service has chosen HTTP/2: the connection goes on as another kind of client. */

@@ -285,10 +285,14 @@ void pool_deciding(struct pool *p) {
     p->deciding++;
 }
 
-void pool_decided(struct pool *p, bool shared) {
+void pool_undecided(struct pool *p) {
     p->deciding--;
-    p->apart = !shared;
     call_waiters(p);
+}
+
+void pool_decided(struct pool *p, bool shared) {
+    p->apart = !shared;
+    pool_undecided(p);
 }
 
 /* ---- hooks of the endpoints ------------------------------------------------------------------ */

@@ -23,7 +23,7 @@ struct pool {
     struct list idle, busy, shared, waiting;
     uint32_t idle_count, waiting_count, open;
     uint32_t deciding; /* connections that may yet turn out to be shared ones */
-    bool apart;        /* the last one did not: nobody waits for the next to decide */
+    bool apart;        /* the last one chose not to: nobody waits for the next to decide */
     struct task wake;
     struct deferred free;
 };
@@ -44,9 +44,11 @@ void pool_unidle(struct pool *p); /* an idle one closes by itself */
 void pool_has_room(struct pool *p);
 /* It is gone (client_closed calls it). */
 void pool_closed(struct pool *p);
-/* A new one will be told by its handshake; it was, or it never will be. */
+/* A new one will be told by its handshake what it is; it was; it never will be: it failed, or who
+ * wanted it has left, and the next one to wait begins anew. */
 void pool_deciding(struct pool *p);
 void pool_decided(struct pool *p, bool shared);
+void pool_undecided(struct pool *p);
 
 /* ---- of the thread ---- */
 

@@ -373,7 +373,27 @@ static void no_h2(struct play *p) {
     play_check(p, actor_gone(p->actor[s].fd));
 }
 
-/* The first one fails: those who waited for it do not wait for the next. */
+/* The first one leaves before its handshake is over: the others wait for the next, not each for its
+ * own. */
+static void the_first_leaves(struct play *p) {
+    int c[3];
+    for (int i = 0; i < 3; i++) {
+        c[i] = ask(p, "/");
+        play_quiet(p);
+    }
+    int s = play_accept(p, 0);
+    play_reset(p, c[0]);
+    struct h2_actor *h2 = secure_h2(p);
+    uint32_t n = asked(h2, "/"), m = asked(h2, "/");
+    answer(h2, n);
+    answer(h2, m);
+    answered(p, c[1]);
+    answered(p, c[2]);
+    play_check(p, actor_gone(p->actor[s].fd));
+    play_check(p, rig_sum(p->rig, upstream_tls_handshakes) == 1);
+}
+
+/* The first one fails: so does its request alone, and the next one decides. */
 static void the_first_fails(struct play *p) {
     int c[3], s[3];
     for (int i = 0; i < 3; i++) {
@@ -383,13 +403,15 @@ static void the_first_fails(struct play *p) {
     s[0] = play_accept(p, 0);
     play_quiet(p);
     play_close(p, s[0]);
-    for (int i = 1; i < 3; i++)
-        s[i] = play_accept(p, 0);
     for (int i = 1; i < 3; i++) {
+        s[i] = play_accept(p, 0);
         play_tls(p, s[i], &h1_role);
         play_head(p, s[i], "GET / ");
-        play_send(p, s[i], OK_H1);
+        if (i == 1)
+            play_quiet(p); /* from here on nobody waits for another */
     }
+    for (int i = 1; i < 3; i++)
+        play_send(p, s[i], OK_H1);
     int failed = 0;
     for (int i = 0; i < 3; i++) {
         play_head(p, c[i], "HTTP/1.1 ");
@@ -507,6 +529,9 @@ static const struct scene scenes[] = {
      .fn = websocket_beside_h2,
      .rig = {.tune = by_alpn, .service_tls = &h2_role}},
     {.name = "no HTTP/2", .fn = no_h2, .rig = {.tune = h2_alone}, .heavy = true},
+    {.name = "the first leaves",
+     .fn = the_first_leaves,
+     .rig = {.tune = by_alpn, .service_tls = &h2_role}},
     {.name = "the first fails",
      .fn = the_first_fails,
      .rig = {.tune = by_alpn, .service_tls = &h1_role}},

@@ -182,6 +182,13 @@ static void test_ws_accept(void **state) {
     assert_true(span_eq(span_of(out, 28), SPAN("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")));
 }
 
+static void test_ws_key(void **state) {
+    (void)state;
+    char out[WS_KEY_LEN];
+    ws_key((const unsigned char *)"the sample nonce", out); /* RFC 6455 1.3 */
+    assert_true(span_eq(span_of(out, WS_KEY_LEN), SPAN("dGhlIHNhbXBsZSBub25jZQ==")));
+}
+
 static void test_date(void **state) {
     (void)state;
     char out[29], want[64];
@@ -206,7 +213,7 @@ int main(void) {
         cmocka_unit_test(test_request),  cmocka_unit_test(test_websocket),
         cmocka_unit_test(test_response), cmocka_unit_test(test_chunks),
         cmocka_unit_test(test_lengths),  cmocka_unit_test(test_ws_accept),
-        cmocka_unit_test(test_date),
+        cmocka_unit_test(test_ws_key),   cmocka_unit_test(test_date),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     arena_finish(&arena);

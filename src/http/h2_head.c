@@ -96,7 +96,7 @@ static bool blank(char c) {
 static enum fault judge_value(struct h2_section *s, struct span v) {
     if (v.n == 0)
         return FAULT_NONE;
-    if (find_ctl((const unsigned char *)v.p, 0, (uint32_t)v.n) != v.n)
+    if (has_ctl(v))
         return h2_section_malformed(s, FAULT_CTL_IN_HEADER);
     return blank(v.p[0]) || blank(v.p[v.n - 1]) ? h2_section_malformed(s, FAULT_MALFORMED_H2)
                                                 : FAULT_NONE;

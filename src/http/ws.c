@@ -65,7 +65,6 @@ static uint16_t judge_data(struct ws_scan *s, uint64_t n) {
         s->message = 0;
         s->fragments = 0;
         s->text = s->opcode == OP_TEXT && l->utf8 && !s->extensions;
-        s->utf8.left = 0;
     }
     if (__builtin_add_overflow(s->message, n, &s->message))
         s->message = UINT64_MAX;

@@ -277,7 +277,9 @@ static void test_base64_decode(void **state) {
         {"Zm8==", "fo", true, false},
         {"====", "", true, false},
         {"Zh==", "f", true, false}, /* bits behind the byte */
+        {"Zo==", "f", true, false},
         {"Zm9=", "fo", true, false},
+        {"Zm+=", "fo", true, false},
         {"Zm9v Zm9v", "foo", true, false},
         {"Zm9v\nZm9v", "foo", true, false},
         {"Zm9v-_", "foo", true, false},

@@ -65,6 +65,9 @@ static const struct {
     {"${error.code}", SCOPE_REQUEST, NULL, "`error` is not a name here"},
     {"${service.name}", SCOPE_ERROR, NULL, "`service` is not a name here"},
     {"${error.kind}", SCOPE_ERROR, NULL, "it has code, status, detail, who"},
+    {"${client.tls.x}", SCOPE_REQUEST, NULL, "has no `tls.x`; it has ip, port, tls.version"},
+    {"${client.tls}", SCOPE_REQUEST, NULL, "has no `tls`"},
+    {"${client.ip.x}", SCOPE_REQUEST, NULL, "only a plain name"},
     {"${header[\"a b\"]}", SCOPE_REQUEST, NULL, "not a header name"},
 };
 
@@ -81,6 +84,42 @@ static void test_scopes(void **state) {
             fail_msg("%s: %s", wrong[i].source, e.text);
     }
     arena_finish(&a);
+}
+
+/* client.tls.*: of the connection, and of the certificate that the client has shown. */
+static void test_tls(void **state) {
+    static const struct tls_client_cert ann = {
+        .subject = SPAN("CN=ann,O=shop"), .san = SPAN("spiffe://shop/ann"), .verified = true};
+    static const struct tls_client_cert bob = {.subject = SPAN("CN=bob")};
+    static const struct tls_info plain = {.version = "TLSv1.2", .sni = SPAN("a.test")},
+                                 known = {.version = "TLSv1.3", .client = &ann},
+                                 shown = {.version = "TLSv1.3", .client = &bob};
+    static const struct {
+        const struct tls_info *tls;
+        const char *want;
+    } rows[] = {
+        {NULL, "||||false"},
+        {&plain, "TLSv1.2|a.test|||false"},
+        {&known, "TLSv1.3||CN=ann,O=shop|spiffe://shop/ann|true"},
+        {&shown, "TLSv1.3||CN=bob||false"},
+    };
+    (void)state;
+    desk_open();
+    const struct template *t = desk_template("${client.tls.version}|${client.tls.sni}|"
+                                             "${client.tls.subject}|${client.tls.san}|"
+                                             "${client.tls.verified}",
+                                             PLACE_TEXT, SCOPE_REQUEST, &captures);
+    struct exchange *x = desk_exchange("GET", "a.test", "/", NULL);
+    struct template_values v = facts_values(x);
+    for (size_t i = 0; i < array_len(rows); i++) {
+        struct span out;
+        x->facts.tls = rows[i].tls;
+        assert_true(template_eval(t, &x->arena, &v, 4096, &out));
+        if (!span_eq(out, span_z(rows[i].want)))
+            fail_msg("row %zu: got %.*s", i, SPAN_ARG(out));
+    }
+    desk_drop(x);
+    desk_close();
 }
 
 /* A segment that holds "%2F" (encoded_slash: keep) stays one segment, in a path and in a text. */
@@ -105,6 +144,7 @@ static void test_encoded_slash(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_values), cmocka_unit_test(test_scopes),
-                                       cmocka_unit_test(test_encoded_slash)};
+                                       cmocka_unit_test(test_encoded_slash),
+                                       cmocka_unit_test(test_tls)};
     return cmocka_run_group_tests_name("facts", tests, NULL, NULL);
 }

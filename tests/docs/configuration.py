@@ -11,7 +11,7 @@ import yaml
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), '..', '..'))
 sys.path.insert(0, os.path.join(ROOT, 'tests', 'lib'))
-from certs import Authority
+from certs import for_configuration
 from gateway import dev_certificates
 from tap import add, contains, equal, run, skip, test
 
@@ -102,25 +102,13 @@ def schema_finds_most_mistakes_that_it_can_know():
     assert len(broken()) >= 8, broken()
 
 
-def with_certificates(folder, text):
-    """Every certificate, key and CA that a configuration names, made in the folder."""
-    ca = Authority()
-    for cert, key in re.findall(r'certificate: ([\w./-]+), private_key: ([\w./-]+)', text):
-        os.makedirs(os.path.dirname(os.path.join(folder, cert)), exist_ok=True)
-        made = ca.issue(cert.replace('/', '.') + '.example')
-        made.save(folder, os.path.splitext(cert)[0])
-        equal(os.path.splitext(cert)[0], os.path.splitext(key)[0])
-    for path in re.findall(r'\bca: ([\w./-]+)', text):
-        ca.save(folder, os.path.splitext(path)[0])
-
-
 def checked(text, **env):
     """What `check` finds in a configuration whose certificates exist."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'sluice.yaml')
         with open(path, 'w', encoding='utf-8') as f:
             f.write(text)
-        with_certificates(folder, text)
+        for_configuration(folder, text)
         p = sluice('check', '--format', 'json', '-c', path, **env)
         return p.returncode, json.loads(p.stdout)['diagnostics']
 
@@ -183,6 +171,11 @@ def guide_names_only_what_exists():
     assert whole
     for block in whole:
         equal(problems(validator(), block), [])
+        code, found = checked(block)
+        equal((code, [d for d in found if d['severity'] == 'error']), (0, []))
+    for block in blocks:  # with what the guide leaves out
+        if not block.startswith('version: 1'):
+            equal(problems(validator(), 'version: 1\n' + block), [])
     for code in re.findall(r'\b[EW]0\d{3}\b', guide):
         equal(sluice('help', code).returncode, 0, code)
 

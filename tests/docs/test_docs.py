@@ -10,11 +10,12 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
+from certs import for_configuration
 from gateway import ROOT, dev_certificates, run as sluice
 from tap import contains, equal, run, skip, test
 
 SHOP = os.path.join(ROOT, 'examples', 'shop', 'sluice.yaml')
-CERTS = dev_certificates()
+dev_certificates()  # those that examples/shop names
 # What meson calls a library, its word in docs/dependencies.md, and its package.
 LIBRARIES = {'yaml-0.1': ('libyaml', 'libyaml-dev'), 'libpcre2-8': ('PCRE2', 'libpcre2-dev'),
              'libcares': ('c-ares', 'libc-ares-dev'), 'libcrypto': ('libcrypto', 'libssl-dev')}
@@ -37,10 +38,14 @@ def whole(text):
     """A fragment with what it leaves out: listener, services, a route."""
     if re.search(r'^version: 1$', text, re.M):
         return text
-    names = set(re.findall(r'\bto: ([a-z]+)', text)) or {'app'}
     text += 'version: 1\nlisteners: {public: {address: 127.0.0.1:8080}}\n'
-    text += ''.join(['services:\n'] + [f'  {n}: 127.0.0.1:7001\n' for n in sorted(names)])
-    return text + ('' if re.search('^routes:', text, re.M) else 'routes: [{match: {path: /*}, to: app}]\n')
+    if re.search('^services:', text, re.M):
+        names = re.findall(r'^  ([a-z]+): ', text, re.M)
+    else:
+        names = sorted(set(re.findall(r'\bto: ([a-z]+)', text)) or {'app'})
+        text += ''.join(['services:\n'] + [f'  {n}: 127.0.0.1:7001\n' for n in names])
+    return text + ('' if re.search('^routes:', text, re.M)
+                   else f'routes: [{{match: {{path: /*}}, to: {names[0]}}}]\n')
 
 
 def yaml_blocks():
@@ -61,7 +66,7 @@ def check_text(text):
         path = os.path.join(folder, 'sluice.yaml')
         with open(path, 'w', encoding='utf-8') as f:
             f.write(text)
-        os.symlink(CERTS, os.path.join(folder, 'certs'))  # documents call them certs/shop.pem, certs/shop.key
+        for_configuration(folder, text)
         return sluice('check', '-c', path)
 
 

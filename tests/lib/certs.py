@@ -18,6 +18,7 @@ Names: an IP address, a URI ('://'), an e-mail address ('@'), else DNS. `days`: 
 import datetime
 import ipaddress
 import os
+import re
 import ssl
 
 from cryptography import x509
@@ -184,6 +185,21 @@ def replace(path, data, mode=0o644):
         os.fchmod(f.fileno(), mode)
         f.write(data)
     os.rename(path + '.new', path)
+
+
+def for_configuration(folder, text):
+    """Makes every certificate, key and CA that a configuration names, relative to the folder."""
+    ca = Authority()
+    for cert, key in re.findall(r'\bcertificate: ([\w./-]+), private_key: ([\w./-]+)', text):
+        made = ca.issue(os.path.basename(cert) + '.example')
+        for path, data, mode in ((cert, made.chain_pem, 0o644), (key, made.key_pem, 0o600)):
+            path = os.path.join(folder, path)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            replace(path, data, mode)
+    for path in re.findall(r'\bca: ([\w./-]+)', text):
+        path = os.path.join(folder, path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        replace(path, ca.pem)
 
 
 def client_context(ca=None, cert=None, alpn=None, version=None):

@@ -284,6 +284,8 @@ bool h2_session_start(struct h2_conn *c, const struct limits_conf *l) {
     nghttp2_option *o = make_option(l);
     int r = nghttp2_session_server_new3(&c->session, callbacks, c, o, h2_memory());
     nghttp2_option_del(o);
+    if (r < 0)
+        c->session = NULL; /* it points to what is freed */
     h2_frames_init(&c->frames);
     h2_bucket_init(&c->guard.glitches, l->h2_glitch_burst, l->h2_glitch_rate, h2_now(c));
     h2_bucket_init(&c->guard.resets, l->h2_reset_burst, l->h2_reset_rate, h2_now(c));

@@ -2,6 +2,8 @@
 #include "base/env.h"
 #include <string.h>
 
+enum { SMALL = 4096 };
+
 /* The system behind env cannot resize: every piece knows its size. */
 struct piece {
     size_t n;
@@ -29,9 +31,15 @@ static void *take_zeroed(size_t count, size_t size, void *ctx) {
     return p ? memset(p, 0, n) : NULL;
 }
 
+/* Small queues grow whatever happens: where one cannot, nghttp2 1.52 frees an item twice
+ * (nghttp2_submit_data after nghttp2_pq_push). */
 static void *resize(void *at, size_t n, void *ctx) {
-    struct piece *old = at ? container_of(at, struct piece, bytes) : NULL;
-    void *p = take(n, ctx);
+    struct piece *old = at ? container_of(at, struct piece, bytes) : NULL, *more = NULL;
+    if (n <= SMALL) {
+        more = mem_alloc(sizeof *more + n);
+        more->n = n;
+    }
+    void *p = more ? more->bytes : take(n, ctx);
     if (!p)
         return NULL;
     if (old)

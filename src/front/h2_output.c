@@ -184,7 +184,7 @@ void h2_output(struct output *o) {
         if (!write_out(c))
             return;
     }
-    if (c->out || c->full || c->broken || c->over || c->read_ended || c->leave != H2_STAYS)
+    if (c->out || c->full || c->broken || c->over || !c->alive)
         loop_late_output(&h2_thread(c)->loop, &c->late);
 }
 

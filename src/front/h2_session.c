@@ -245,7 +245,9 @@ static nghttp2_option *make_option(const struct limits_conf *l) {
     nghttp2_option_set_max_settings(o, SETTINGS_ENTRIES);
     nghttp2_option_set_max_deflate_dynamic_table_size(o, l->h2_header_table);
     nghttp2_option_set_max_send_header_block_length(o, HEADER_BLOCK_OUT);
-    nghttp2_option_set_stream_reset_rate_limit(o, UINT32_MAX, UINT32_MAX); /* the guard */
+    /* Counted by h2_frames, exactly: nghttp2 takes a frame whose head is cut for several. */
+    nghttp2_option_set_max_continuations(o, SIZE_MAX);
+    nghttp2_option_set_stream_reset_rate_limit(o, UINT32_MAX, UINT32_MAX);
     return o;
 }
 
@@ -335,7 +337,8 @@ void h2_take(struct h2_conn *c, struct span in) {
         t = (struct h2_trouble){H2_FLOOD_CONTROL, NGHTTP2_ENHANCE_YOUR_CALM, useless};
     if (t.code)
         h2_error(c, &t);
-    h2_streams_start(c);
+    if (!c->over) /* else nothing of this read begins */
+        h2_streams_start(c);
     if (c->leave == H2_LEAVES && c->frames.last > c->refused_to)
         refuse_late(c);
     if (h2_bucket_low(&c->guard.glitches, h2_now(c)))

@@ -33,7 +33,7 @@ static void build_one(struct build *b, struct listener_conf *l, const struct pai
     l->no_h2 = http2 && span_eq(node_plain(http2), SPAN("false"));
     build_listener_tls(b, l, tls);
     build_listener_proxy(b, l, node_get(n, "proxy_protocol"));
-    if (l->redirect_https && l->tls)
+    if (redirect && l->redirect_https && l->tls)
         diag_add(b->diags, DIAG_E0316, redirect->at,
                  "this listener speaks TLS already: its redirects would lead back to it");
     l->limits = &b->s->limits;

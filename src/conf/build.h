@@ -133,3 +133,4 @@ struct rewrite_conf *rewrite_build(struct build *b, struct node *n,
 void build_routes(struct build *b);
 /* What is legal and probably wrong. */
 void lint(struct build *b);
+bool lint_everybody(const struct cidr *c); /* 0.0.0.0/0, ::/0 */

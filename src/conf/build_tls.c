@@ -187,6 +187,19 @@ void build_listener_tls(struct build *b, struct listener_conf *l, struct node *n
         l->tls = tls_server_create(&c, tell, &p);
 }
 
+static void trusts_everybody(struct build *b, const struct listener_conf *l, struct node *n) {
+    struct node *from = node_get(n, "from");
+    for (uint32_t i = 0; from && i < l->proxy.trusted_count; i++) {
+        if (!lint_everybody(&l->proxy.trusted[i]))
+            continue;
+        struct mark at = from->kind == NODE_LIST && i < from->count ? from->item[i]->at : from->at;
+        struct diag *d =
+            diag_add(b->diags, DIAG_W0109, at, "every address may send the PROXY header");
+        diag_help(b->diags, d,
+                  "then every client may say where it comes from; name your balancers only");
+    }
+}
+
 void build_listener_proxy(struct build *b, struct listener_conf *l, struct node *n) {
     if (!there(n) || node_false(n))
         return;
@@ -199,6 +212,7 @@ void build_listener_proxy(struct build *b, struct listener_conf *l, struct node 
                                       .required = form.required,
                                       .trusted = form.from,
                                       .trusted_count = form.from_count};
+    trusts_everybody(b, l, n);
     if (form.from_count || b->s->trusted_count)
         return;
     struct diag *d = diag_add(b->diags, DIAG_E0314, n->at,

@@ -316,8 +316,9 @@ const struct diag_info diag_codes[DIAG_CODES] = {
          "admin: {address: 127.0.0.1:9901}"),
     CODE(W0108, "The variable is defined and nobody uses it.", NULL),
     CODE(W0109,
-         "trusted_proxies names whose X-Forwarded-For and Forwarded are believed. If "
-         "that is everybody, every client can say where it comes from.",
+         "trusted_proxies names whose X-Forwarded-For and Forwarded are believed, and `from` of "
+         "proxy_protocol whose PROXY header. If that is everybody, every client can say where it "
+         "comes from.",
          "trusted_proxies: [10.0.0.0/8]"),
     CODE(W0110,
          "A target with weight 0 gets no requests: useful for a moment, easily "

@@ -45,13 +45,16 @@ static void open_admin(struct build *b) {
               "it asks nobody who he is: let it listen on 127.0.0.1, or guard the port");
 }
 
+bool lint_everybody(const struct cidr *c) {
+    static const unsigned char v4[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    return c->bits == 0 || (c->bits == 96 && memcmp(c->ip, v4, sizeof v4) == 0);
+}
+
 static void trusts_all(struct build *b) {
     struct node *n = node_get(b->root, "trusted_proxies");
     for (uint32_t i = 0; i < b->s->trusted_count; i++) {
         const struct cidr *c = &b->s->trusted[i];
-        static const unsigned char v4[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-        bool all = c->bits == 0 || (c->bits == 96 && memcmp(c->ip, v4, sizeof v4) == 0);
-        if (!all || !n || b->diags->errors)
+        if (!lint_everybody(c) || !n || b->diags->errors)
             continue;
         struct mark at = n->kind == NODE_LIST && i < n->count ? n->item[i]->at : n->at;
         struct diag *d = diag_add(b->diags, DIAG_W0109, at, "every address is a trusted proxy");

@@ -3,6 +3,7 @@ import glob
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -65,10 +66,25 @@ def schema_describes_every_key():
 
 
 def example_is_accepted(path):
-    p = sluice('check', '-c', os.path.basename(path), cwd=os.path.dirname(path))
-    equal(p.returncode, 0, p.stdout + p.stderr)
     with open(path, encoding='utf-8') as f:
-        equal(problems(validator(), f.read()), [])
+        text = f.read()
+    with tempfile.TemporaryDirectory() as place:
+        folder = os.path.join(place, 'copy')
+        shutil.copytree(os.path.dirname(path), folder, ignore=shutil.ignore_patterns('certs'))
+        for_configuration(folder, text)
+        p = sluice('check', '-c', os.path.basename(path), cwd=folder)
+    equal(p.returncode, 0, p.stdout + p.stderr)
+    equal(problems(validator(), text), [])
+
+
+@test
+def everything_has_every_key():
+    with open(os.path.join(ROOT, 'tests', 'data', 'configs', 'everything.yaml'), encoding='utf-8') as f:
+        text = f.read()
+    page = sluice('docs', 'configuration').stdout.split('# Keys of later versions')[0]
+    keys = set(re.findall(r'^\| `(\w+)` (?!.*Not available yet)', page, re.M))
+    assert len(keys) > 100
+    equal(sorted(k for k in keys if not re.search(rf'\b{k}:\s', text)), [])
 
 
 for each in examples():

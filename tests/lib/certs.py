@@ -188,18 +188,22 @@ def replace(path, data, mode=0o644):
 
 
 def for_configuration(folder, text):
-    """Makes every certificate, key and CA that a configuration names, relative to the folder."""
+    """Makes every certificate, key, CA, CRL and OCSP response that a configuration names, relative to the folder."""
     ca = Authority()
+    below = ca.authority()
     for cert, key in re.findall(r'\bcertificate: ([\w./-]+), private_key: ([\w./-]+)', text):
-        made = ca.issue(os.path.basename(cert) + '.example')
+        made = below.issue(os.path.basename(cert) + '.example')
         for path, data, mode in ((cert, made.chain_pem, 0o644), (key, made.key_pem, 0o600)):
             path = os.path.join(folder, path)
             os.makedirs(os.path.dirname(path), exist_ok=True)
             replace(path, data, mode)
-    for path in re.findall(r'\bca: ([\w./-]+)', text):
-        path = os.path.join(folder, path)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        replace(path, ca.pem)
+        for path in re.findall(re.escape(key) + r', ocsp: ([\w./-]+)', text):
+            replace(os.path.join(folder, path), below.ocsp(made))
+    for kind, data in (('ca', ca.pem), ('crl', ca.crl())):
+        for path in re.findall(rf'\b{kind}: ([\w./-]+)', text):
+            path = os.path.join(folder, path)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            replace(path, data)
 
 
 def client_context(ca=None, cert=None, alpn=None, version=None):

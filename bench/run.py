@@ -204,8 +204,9 @@ class Bench:
         peers = [n for n in self.names if n != 'sluice' and n in out]
         for peer in peers:
             found[peer] = statistics.median(a / b for a, b in zip(mine, out[peer]['rounds']))
-        if peers:
-            found['best'] = max(found.values())
+        others = [found[p] for p in peers if p != 'other']
+        if others:
+            found['best'] = max(others)
         return found
 
     def judge(self, scenario, out):

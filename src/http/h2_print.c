@@ -13,13 +13,15 @@ static nghttp2_nv pair(struct span name, struct span value, uint8_t flags) {
 }
 #define PAIR(name, value) pair(SPAN(name), value, NGHTTP2_NV_FLAG_NO_COPY_NAME)
 
-/* RFC 7541 7.1.3: a table that attacker and secret share is an oracle. Names that we know need no
+/* RFC 7541 7.1.3: a table that attacker and secret share is an oracle. What never comes again would
+ * only push others out, and nghttp2 searches all entries of one name. Names that we know need no
  * copy, they live as long as the process. */
 static uint8_t flags_of(const struct field *f) {
+    bool once = f->id == HDR_X_REQUEST_ID || f->id == HDR_TRACEPARENT;
     bool secret = f->id == HDR_AUTHORIZATION || f->id == HDR_SET_COOKIE ||
                   (f->id == HDR_COOKIE && f->value_len < SHORT_COOKIE) ||
                   hdr_table[f->id].flags & HF_IDENTITY;
-    return (secret ? NGHTTP2_NV_FLAG_NO_INDEX : 0) | (f->id ? NGHTTP2_NV_FLAG_NO_COPY_NAME : 0);
+    return (secret || once ? NGHTTP2_NV_FLAG_NO_INDEX : 0) | (f->id ? NGHTTP2_NV_FLAG_NO_COPY_NAME : 0);
 }
 
 static nghttp2_nv *put_fields(nghttp2_nv *to, const struct field *f, size_t n) {

@@ -4,15 +4,17 @@
 #include "back/canned.h"
 #include "back/proxy.h"
 #include "conf/conf.h"
+#include "filter/grpc.h"
 #include "filter/rewrite.h"
+#include "filter/websocket.h"
 #include "observe/log.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct policy *const policies[] = {&rewrite_policy};
+static const struct policy *const policies[] = {&rewrite_policy, &websocket_policy, &grpc_policy};
 static const struct back_ops *const backs[] = {&proxy_back, &canned_respond, &canned_redirect};
 static const struct conf_registry registry = {
-    .policy = policies, .policies = 1, .back = backs, .backs = 3, .log = &log_policy};
+    .policy = policies, .policies = 3, .back = backs, .backs = 3, .log = &log_policy};
 
 static const char *environment(void *ctx, const char *name) {
     (void)ctx;

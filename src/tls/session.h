@@ -37,6 +37,7 @@ struct session {
     uint32_t messages;  /* after the handshake, in this second (E06) */
     uint64_t messages_since;
     struct tls_events events;
+    uint8_t batch; /* records to encrypt before they are sent: more while the peer takes all */
     bool server, done;
     bool held;          /* kept waits for the next write (tickets) or the end of the turn */
     bool broken;        /* nothing can be read or written any more */

@@ -118,7 +118,7 @@ static struct span next_piece(struct cursor *c, struct wire *w) {
 }
 
 static bool encrypt(struct session *t, struct wire *w, struct cursor *c) {
-    while (c->n && w->marks < BATCH_RECORDS) {
+    while (c->n && w->marks < t->batch) {
         size_t before = w->marks ? w->out_n : 0, n;
         struct span p = next_piece(c, w);
         if (!p.n)
@@ -137,6 +137,8 @@ static enum io_result tls_write(struct stream *s, const struct iovec *iov, int n
     size_t plain = 0;
     enum io_result r = IO_OK;
     *took = 0;
+    if (!t->batch)
+        t->batch = BATCH_FIRST;
     if (t->broken || t->mute || !t->done || t->said_goodbye || !w)
         return IO_RESET;
     if (t->kept && t->kept->owed) { /* these bytes come again */
@@ -151,6 +153,9 @@ static enum io_result tls_write(struct stream *s, const struct iovec *iov, int n
         }
         r = session_send(t, w, &plain);
         *took += plain;
+        t->batch = r != IO_OK                     ? BATCH_FIRST
+                   : t->batch < BATCH_RECORDS / 2 ? t->batch * 2
+                                                  : BATCH_RECORDS;
     }
     return r == IO_AGAIN && *took ? IO_OK : r;
 }

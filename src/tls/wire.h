@@ -15,7 +15,8 @@ enum {
     RECORD_OVER = 64,      /* about what a record adds to them */
     WIRE_IN = 128 * 1024,  /* one receive takes at most so much */
     WIRE_OUT = 256 * 1024, /* more than handshakes and batches ever need */
-    BATCH_RECORDS = 4,     /* encrypted before they are sent: what a slow reader makes us keep */
+    BATCH_RECORDS = 15,    /* encrypted before they are sent: all of them fit into `out` */
+    BATCH_FIRST = 4,       /* so many while a slow reader could make us keep them */
 };
 
 /* A record of `out`: the plain bytes that it stands for, and its length, with what is in front. */

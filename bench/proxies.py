@@ -351,6 +351,7 @@ class Sluice(Proxy):
             if s.speaks == 'tls' else ''
         service = f'{{endpoints: ["127.0.0.1:{self.origin}"], protocol: h2c}}' if s.speaks == 'grpc' \
             else f'"127.0.0.1:{self.origin}"'
+        streams = ', h2_max_total_streams: 1000000000' if s.speaks in ('h2c', 'tls', 'grpc') else ''
         routes = '  - {match: {path: "/*"}, to: origin}\n'
         for i in range(s.routes):
             routes += f'  - {{match: {{path: "/api/r{i}/{{id}}/items/{{item}}"}}, to: origin}}\n'
@@ -359,8 +360,7 @@ version: 1
 workers: 1
 listeners: {{public: {{address: "127.0.0.1:{self.port}"{tls}}}}}
 admin: {{address: "127.0.0.1:{self.admin}"}}
-limits: {{max_connections: 9500, per_ip_connections: 9500, keepalive_requests: 1000000000,
-  h2_max_total_streams: 1000000000}}
+limits: {{max_connections: 9500, per_ip_connections: 9500, keepalive_requests: 1000000000{streams}}}
 {log}
 services: {{origin: {service}}}
 routes:

@@ -34,7 +34,6 @@ struct h2_part {
 
     /* request */
     uint64_t begins; /* place in the client's output of its first byte */
-    uint64_t left;   /* of the body, UINT64_MAX: until its end */
     size_t run;      /* bytes that left without a pause */
     bool begun;      /* the head is among what was gathered */
     bool sent;       /* and so is the end */

@@ -79,7 +79,6 @@ bool h2_part_begin(struct h2_part *p) {
         return false;
     }
     p->id = id;
-    p->left = x->up_half.length > 0 ? (uint64_t)x->up_half.length : UINT64_MAX;
     if (has_body && !tunnel) /* a tunnel's bytes wait until it stands */
         body_want(x->up_half.sink);
     return true;
@@ -136,16 +135,14 @@ ssize_t h2_part_read(nghttp2_session *s, int32_t id, uint8_t *to, size_t max, ui
     struct body *b = x->up_half.sink;
     size_t n = b->size < max ? b->size : max;
     if (x->req.protocol.n && !x->tunnel)
-        return defer(p); /* to a service that does not agree it would be nothing */
-    if (n > p->left)
-        n = (size_t)p->left;
-    bool end = n == p->left || (b->ended && n == b->size);
+        return defer(p);                 /* to a service that does not agree it would be nothing */
+    bool end = b->ended && n == b->size; /* not by its length: trailers may follow */
     if (!n && !end)
         return defer(p);
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
     if (end)
         *flags |= NGHTTP2_DATA_FLAG_EOF;
-    if (end && b->trailers && n == b->size && submit_trailers(p))
+    if (end && b->trailers && submit_trailers(p))
         *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
     return (ssize_t)n;
 }
@@ -180,8 +177,6 @@ int h2_part_data_out(nghttp2_session *s, nghttp2_frame *frame, const uint8_t *he
     take_body(c, p->a->x->up_half.sink, n);
     p->since = h2_client_now(c);
     p->run += n;
-    if (p->left != UINT64_MAX)
-        p->left -= n;
     c->gathered += H2_FRAME_HEAD + n;
     c->full = c->out_max - c->out_len < H2_FRAME_HEAD + H2_FRAME_MAX;
     return c->full ? NGHTTP2_ERR_PAUSE : 0;

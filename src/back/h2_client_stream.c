@@ -6,8 +6,7 @@ static void timed_out(struct timer *t);
 
 struct h2_part *h2_part_start(struct h2_client *c, struct attempt *a) {
     struct h2_part *p = arena_zero(&a->x->arena, sizeof *p);
-    *p = (struct h2_part){
-        .a = a, .c = c, .since = h2_client_now(c), .timer.fire = timed_out, .left = UINT64_MAX};
+    *p = (struct h2_part){.a = a, .c = c, .since = h2_client_now(c), .timer.fire = timed_out};
     a->part = p;
     list_append(&c->streams, &p->node);
     return p;

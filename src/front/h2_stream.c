@@ -156,7 +156,7 @@ static bool request_head(struct h2_stream *s, bool end) {
     }
     if (s->m.stripped_identity)
         count_add(h2_thread(s->c)->counters.identity_headers_stripped, s->m.stripped_identity);
-    s->fault = f;
+    s->fault = f ? f : door_refuses(&s->c->door, x);
     s->expect = s->m.expect_continue;
     s->left = s->m.tunnel ? -1 : s->m.length;
     x->up_half.length = s->left;

@@ -519,11 +519,20 @@ static struct h2_actor *create(struct play *p, int who, bool client) {
     return a;
 }
 
-struct h2_actor *h2_client_with(struct play *p, const uint32_t *settings, size_t pairs) {
-    struct h2_actor *a = create(p, play_client(p), true);
-    play_send_bytes(p, a->who, MAGIC, sizeof MAGIC - 1);
+static struct h2_actor *client_on(struct play *p, int who, size_t said, const uint32_t *settings,
+                                  size_t pairs) {
+    struct h2_actor *a = create(p, who, true);
+    play_send_bytes(p, a->who, MAGIC + said, sizeof MAGIC - 1 - said);
     h2_settings(a, settings, pairs);
     return a;
+}
+
+struct h2_actor *h2_client_with(struct play *p, const uint32_t *settings, size_t pairs) {
+    return client_on(p, play_client(p), 0, settings, pairs);
+}
+
+struct h2_actor *h2_client_on(struct play *p, int who, size_t said) {
+    return client_on(p, who, said, NULL, 0);
 }
 
 struct h2_actor *h2_client(struct play *p) {

@@ -52,6 +52,8 @@ struct h2_actor {
 /* Connects to the door, says the preface and SETTINGS (id, value pairs). */
 struct h2_actor *h2_client(struct play *p);
 struct h2_actor *h2_client_with(struct play *p, const uint32_t *settings, size_t pairs);
+/* `who` is connected already (TLS, a PROXY header), and has said so much of the preface. */
+struct h2_actor *h2_client_on(struct play *p, int who, size_t said);
 /* `who` was accepted: hears the preface, says SETTINGS. */
 struct h2_actor *h2_service(struct play *p, int who);
 struct h2_actor *h2_service_with(struct play *p, int who, const uint32_t *settings, size_t pairs);

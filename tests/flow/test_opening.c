@@ -1,50 +1,29 @@
 /*
- * Connections that say first who they are and what they speak: PROXY headers and TLS, in pieces, in
- * time, wrong and right. Each play is performed as it is and then tortured.
+ * Clients that come by TLS: what they offer, how they end, what they do wrong. Each play is
+ * performed as it is and then tortured.
  */
-#include "play.h"
-#include "front/listener.h"
+#include "knocks.h"
 #include "tls/stream.h"
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#define GET "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"
-#define OK_2 "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-#define V1 "PROXY TCP4 198.51.100.7 203.0.113.1 40000 443\r\n"
-
-static struct tls_server *tls, *other_tls;
+static struct tls_server *tls, *other_tls, *h1_tls;
 static const char *client_certificate;
 
 /* ---- what the listener asks for ---- */
 
-static struct listener_conf *listener_of(const struct snapshot *s) {
-    return (struct listener_conf *)(uintptr_t)s->listener;
-}
 static void speaks_tls(struct service_conf *c, struct snapshot *s) {
     (void)c;
     listener_of(s)->tls = tls;
     listener_of(s)->scheme = SPAN("https");
     s->limits.tls_handshake_timeout_ms = 10000;
 }
-static void trust(struct snapshot *s, const char *text, bool required) {
-    struct cidr *c = arena_zero(&s->arena, sizeof *c);
-    must(cidr_parse(span_z(text), c));
-    listener_of(s)->proxy =
-        (struct proxy_in_conf){.on = true, .required = required, .trusted = c, .trusted_count = 1};
-}
-static void takes_headers(struct service_conf *c, struct snapshot *s) {
-    (void)c;
-    trust(s, "192.0.2.0/24", false);
-}
-static void needs_headers(struct service_conf *c, struct snapshot *s) {
-    (void)c;
-    trust(s, "192.0.2.0/24", true);
-}
-static void trusts_others(struct service_conf *c, struct snapshot *s) {
-    (void)c;
-    trust(s, "10.9.0.0/16", true);
+static void no_h2_by_tls(struct service_conf *c, struct snapshot *s) {
+    never_h2(c, s);
+    speaks_tls(c, s);
+    listener_of(s)->tls = h1_tls;
 }
 static void both(struct service_conf *c, struct snapshot *s) {
     needs_headers(c, s);
@@ -53,29 +32,14 @@ static void both(struct service_conf *c, struct snapshot *s) {
 
 static const struct tls_role plain_client = {.sni = "a.example"};
 static const struct tls_role open_client = {.sni = "open.b.example"};
+static const struct tls_role open_h2 = {.sni = "open.b.example", .alpn = "h2"};
+static const struct tls_role both_client = {.sni = "a.example", .alpn = "http/1.1,h2"};
 static const struct tls_role h1_client = {.sni = "a.example", .alpn = "http/1.1"};
 
 static int tls_client(struct play *p, const struct tls_role *role) {
     int c = play_client(p);
     play_tls(p, c, role);
     return c;
-}
-
-/* One request and its answer; what the service must have heard. */
-static int served(struct play *p, int c, int s, const char *heard) {
-    play_send(p, c, GET);
-    if (s < 0)
-        s = play_accept(p, 0);
-    play_head(p, s, heard);
-    play_send(p, s, OK_2);
-    play_head(p, c, "HTTP/1.1 200 OK");
-    play_expect(p, c, "ok");
-    return s;
-}
-
-/* With or without goodbye. */
-static void gone(struct play *p, int who) {
-    play_check(p, actor_gone(p->actor[who].fd));
 }
 
 /* ---- TLS ---- */
@@ -107,6 +71,24 @@ static void older_clients(struct play *p) {
     c = tls_client(p, &old);
     served(p, c, s, "GET /");
     play_check(p, rig_sum(p->rig, client_tls_handshakes_by_tls12) == 1);
+}
+
+/* The gateway chooses HTTP/2 where it is offered, and not where the listener says so. */
+static void by_alpn(struct play *p) {
+    int c = tls_client(p, &h1_client), s = served(p, c, -1, "GET /");
+    c = tls_client(p, &both_client);
+    play_check(p, strcmp(tls_actor_alpn(p->actor[c].tls), "h2") == 0);
+    struct h2_actor *a = h2_client_on(p, c, 0);
+    asked_h2(p, a, 1, s, "a.example");
+    asked_h2(p, a, 3, s, "a.example");
+    h2_nothing(a);
+    play_close(p, c);
+}
+
+static void no_h2_here(struct play *p) {
+    int c = tls_client(p, &both_client);
+    play_check(p, strcmp(tls_actor_alpn(p->actor[c].tls), "http/1.1") == 0);
+    served(p, c, -1, "GET /");
 }
 
 static void resumed(struct play *p) {
@@ -243,6 +225,13 @@ static void misdirected(struct play *p) {
     play_quiet(p);
     play_check(p, p->rig->last_fault == FAULT_MISDIRECTED);
     play_close(p, c);
+    struct h2_actor *a = h2_client_on(p, tls_client(p, &open_h2), 0);
+    asked_h2(p, a, 1, s, "open.b.example");
+    h2_headers(a, 3, H2_END, ":method: GET\n:scheme: https\n:path: /\n:authority: a.example\n");
+    h2_expect(a, 3, 0, ":status: 421");
+    play_quiet(p);
+    play_check(p, p->rig->last_fault == FAULT_MISDIRECTED);
+    asked_h2(p, a, 5, s, "open.b.example"); /* the others are not to suffer for it */
     c = tls_client(p, &known);
     served(p, c, s, "GET /");
     play_close(p, c);
@@ -292,33 +281,6 @@ static void drained(struct play *p) {
     gone(p, silent);
 }
 
-/* ---- PROXY headers ---- */
-
-static void v1_in_pieces(struct play *p) {
-    static const char all[] = V1 GET;
-    int s = -1;
-    for (size_t cut = 1; cut < sizeof V1 + 4; cut++) {
-        int c = play_client(p);
-        play_send_bytes(p, c, all, cut);
-        play_quiet(p);
-        play_send(p, c, all + cut);
-        s = s < 0 ? play_accept(p, 0) : s;
-        play_head(p, s, "GET /\nX-Forwarded-For: 198.51.100.7\n!192.0.2");
-        play_send(p, s, OK_2);
-        play_head(p, c, "HTTP/1.1 200 OK");
-        play_close(p, c);
-        play_quiet(p);
-    }
-}
-
-static void one_v1(struct play *p) {
-    int c = play_client(p);
-    play_send(p, c, V1);
-    play_nothing(p, c);
-    int s = served(p, c, -1, "GET /\nX-Forwarded-For: 198.51.100.7\n!192.0.2");
-    served(p, c, s, "GET /\nX-Forwarded-For: 198.51.100.7");
-}
-
 /* Version 2 with an IPv6 source, then TLS: all of it in one piece. */
 static void v2_and_tls(struct play *p) {
     static const unsigned char v2[] = {
@@ -332,87 +294,6 @@ static void v2_and_tls(struct play *p) {
     served(p, c, -1, "GET /\nX-Forwarded-For: 2001:db8::9\nX-Forwarded-Proto: https");
 }
 
-/* The balancer looks after us itself. */
-static void by_itself(struct play *p) {
-    static const unsigned char local[] = {'\r', '\n', '\r', '\n', 0,    '\r', '\n', 'Q',
-                                          'U',  'I',  'T',  '\n', 0x20, 0,    0,    0};
-    int c = play_client(p);
-    play_send_bytes(p, c, local, sizeof local);
-    served(p, c, -1, "GET /\nX-Forwarded-For: 192.0.2.1");
-    c = play_client(p);
-    play_send(p, c, "PROXY UNKNOWN\r\n");
-    play_send(p, c, GET);
-    play_quiet(p);
-    play_check(p, rig_sum(p->rig, exchanges_accepted) == 2);
-    play_close(p, c);
-}
-
-static void dropped(struct play *p, const char *said) {
-    uint64_t before = rig_sum(p->rig, client_proxy_headers_refused);
-    int c = play_client(p);
-    play_send(p, c, said);
-    play_quiet(p);
-    gone(p, c);
-    play_check(p, rig_sum(p->rig, client_proxy_headers_refused) == before + 1);
-    play_check(p, rig_sum(p->rig, exchanges_accepted) == 0);
-    play_close(p, c);
-}
-
-static void wrong_headers(struct play *p) {
-    static char longest[1000];
-    dropped(p, "PROXY TCP4 198.51.100.7 203.0.113.1 40000\r\n" GET);
-    dropped(p, "PROXY TCP4 198.51.100.300 203.0.113.1 40000 443\r\n" GET);
-    dropped(p, "PROXY TCP4 198.51.100.7 203.0.113.1 40000 443\n" GET);
-    dropped(p, GET); /* the listener requires one */
-    memset(longest, 'x', sizeof longest - 1);
-    memcpy(longest, "PROXY ", 6);
-    dropped(p, longest);
-    int c = play_client(p); /* never whole */
-    play_send(p, c, "PROXY TCP4 198.51.100.7 ");
-    play_time(p, 11000);
-    gone(p, c);
-}
-
-static void without_header(struct play *p) {
-    int c = play_client(p);
-    int s = served(p, c, -1, "GET /\nX-Forwarded-For: 192.0.2.1");
-    c = play_client(p);
-    play_send(p, c, "P"); /* may become a header, or not */
-    play_nothing(p, c);
-    play_send(p, c, "UT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
-    play_head(p, s, "PUT /");
-    play_close(p, c);
-    play_close(p, s);
-}
-
-/* Anybody may say where he comes from; only the trusted are believed. */
-static void not_trusted(struct play *p) {
-    dropped(p, V1 GET);
-    int c = play_client(p);
-    served(p, c, -1, "GET /\nX-Forwarded-For: 192.0.2.1");
-}
-
-/* Who stands behind the balancer is counted, not the balancer. */
-static void counted_by_source(struct play *p) {
-    static const char other[] = "PROXY TCP4 198.51.100.8 203.0.113.1 40000 443\r\n";
-    int c[4];
-    listener_limits(0, 2);
-    for (int i = 0; i < 4; i++) {
-        c[i] = play_client(p);
-        play_send(p, c[i], i < 3 ? V1 : other);
-        play_quiet(p);
-    }
-    for (int i = 0; i < 4; i++)
-        play_check(p, actor_gone(p->actor[c[i]].fd) == (i == 2));
-    play_check(p, rig_sum(p->rig, client_connections_refused_address) == 1);
-    play_close(p, c[0]);
-    play_quiet(p);
-    int again = play_client(p);
-    play_send(p, again, V1);
-    served(p, again, -1, "GET /\nX-Forwarded-For: 198.51.100.7");
-    listener_limits(0, 0);
-}
-
 static const struct scene scenes[] = {
     {.name = "over TLS", .fn = over_tls, .rig = {.tune = speaks_tls, .tls = &h1_client}},
     {.name = "says goodbye",
@@ -420,6 +301,8 @@ static const struct scene scenes[] = {
      .rig = {.tune = speaks_tls, .tls = &h1_client},
      .heavy = true},
     {.name = "older clients", .fn = older_clients, .rig = {.tune = speaks_tls, .tls = &h1_client}},
+    {.name = "by ALPN", .fn = by_alpn, .rig = {.tune = speaks_tls, .tls = &h1_client}},
+    {.name = "no h2 here", .fn = no_h2_here, .rig = {.tune = no_h2_by_tls, .tls = &h1_client}},
     {.name = "resumed", .fn = resumed, .rig = {.tune = speaks_tls, .tls = &h1_client}},
     {.name = "bodies over TLS",
      .fn = bodies_over_tls,
@@ -439,23 +322,9 @@ static const struct scene scenes[] = {
      .rig = {.tune = changing, .tls = &h1_client},
      .heavy = true},
     {.name = "drained", .fn = drained, .rig = {.tune = speaks_tls}, .heavy = true},
-    {.name = "v1 in pieces",
-     .fn = v1_in_pieces,
-     .rig = {.tune = needs_headers, .proxy_header = V1},
-     .heavy = true},
-    {.name = "one v1", .fn = one_v1, .rig = {.tune = needs_headers, .proxy_header = V1}},
     {.name = "v2 and TLS",
      .fn = v2_and_tls,
      .rig = {.tune = both, .proxy_header = V1, .tls = &h1_client}},
-    {.name = "by itself", .fn = by_itself, .rig = {.tune = needs_headers, .proxy_header = V1}},
-    {.name = "wrong headers",
-     .fn = wrong_headers,
-     .rig = {.tune = needs_headers, .proxy_header = V1}},
-    {.name = "counted by source",
-     .fn = counted_by_source,
-     .rig = {.tune = needs_headers, .proxy_header = V1}},
-    {.name = "without header", .fn = without_header, .rig = {.tune = takes_headers}},
-    {.name = "not trusted", .fn = not_trusted, .rig = {.tune = trusts_others}},
 };
 
 static void told(void *ctx, const struct tls_problem *pr) {
@@ -464,8 +333,9 @@ static void told(void *ctx, const struct tls_problem *pr) {
         fprintf(stderr, "%s: %s\n", pr->part, pr->text);
 }
 
-static struct tls_server *server(const struct tls_cert_conf *cert, uint32_t n) {
-    struct tls_server_conf conf = {.name = SPAN("door"), .cert = cert, .cert_count = n};
+static struct tls_server *server(const struct tls_cert_conf *cert, uint32_t n, bool no_h2) {
+    struct tls_server_conf conf = {
+        .name = SPAN("door"), .cert = cert, .cert_count = n, .no_h2 = no_h2};
     struct tls_server *s = tls_server_create(&conf, told, NULL);
     must(s);
     return s;
@@ -483,8 +353,9 @@ static void make_servers(const char *dir) {
     struct tls_cert_conf one = {.certificate = a, .private_key = a};
     struct tls_cert_conf two[] = {{.certificate = b, .private_key = b},
                                   {.certificate = a, .private_key = a, .client = &needs}};
-    tls = server(&one, 1);
-    other_tls = server(two, 2);
+    tls = server(&one, 1, false);
+    h1_tls = server(&one, 1, true);
+    other_tls = server(two, 2, false);
 }
 
 int main(int argc, char **argv) {
@@ -494,6 +365,7 @@ int main(int argc, char **argv) {
     make_servers(dir);
     int failed = play_main("flow/opening", scenes, array_len(scenes), argc > 1 ? argv[1] : NULL);
     tls_server_unref(tls);
+    tls_server_unref(h1_tls);
     tls_server_unref(other_tls);
     tls_thread_finish();
     snprintf(command, sizeof command, "%s/ca.pem", dir);

@@ -116,7 +116,7 @@ static void got_data(nghttp2_session *session, const nghttp2_frame *frame) {
         return;
     s->x->bytes_in += H2_FRAME_HEAD + frame->hd.length;
     if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
-        h2_stream_end(s);
+        h2_stream_end(s, NULL);
 }
 
 static void got_reset(struct h2_conn *c, const nghttp2_frame *frame) {

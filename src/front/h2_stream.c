@@ -127,7 +127,7 @@ static void start(struct h2_stream *s) {
     }
     if (s->m.length == 0 && !s->request_done)
         return;
-    if (s->request_done && x->up_half.length < 0 && !s->m.tunnel)
+    if (s->request_done && x->up_half.length < 0 && !s->m.tunnel && !x->up_half.source.trailers)
         x->up_half.length = (int64_t)x->up_half.source.in;
     exchange_start(x);
 }
@@ -165,7 +165,8 @@ static bool request_head(struct h2_stream *s, bool end) {
     return true;
 }
 
-/* They are judged; no service has asked for them (RFC 9110 6.5.1), so they end here. */
+/* Judged, they go on to the service as trailers, never among its headers: calls that know trailers
+ * in one direction know them in the other. */
 static bool request_trailers(struct h2_stream *s, bool end) {
     enum fault f = h2_trailers_end(&s->section, end);
     if (!f)
@@ -190,7 +191,7 @@ void h2_stream_trailers(struct h2_stream *s) {
 void h2_stream_headers(struct h2_stream *s, bool trailers, bool end) {
     bool good = trailers ? request_trailers(s, end) : request_head(s, end);
     if (good && end)
-        h2_stream_end(s);
+        h2_stream_end(s, trailers && s->section.h->count ? s->section.h : NULL);
 }
 
 /* ---- the body ---- */
@@ -221,7 +222,7 @@ void h2_stream_data(struct h2_stream *s, const char *p, size_t n) {
         h2_stream_room(s);
 }
 
-void h2_stream_end(struct h2_stream *s) {
+void h2_stream_end(struct h2_stream *s, struct head *trailers) {
     struct exchange *x = s->x;
     if (s->left > 0) {
         h2_stream_malformed(s, FAULT_MALFORMED_H2);
@@ -233,7 +234,7 @@ void h2_stream_end(struct h2_stream *s) {
     }
     s->held = false;
     s->request_done = true;
-    body_end(&x->up_half.source, NULL);
+    body_end(&x->up_half.source, trailers);
     if (x->state == X_NEW && !s->queued)
         queue(s);
 }

@@ -98,8 +98,8 @@ static void unknown_length(struct play *p) {
     play_head(p, s, "POST /more\nTransfer-Encoding: chunked\n!Content-Length");
     h2_data(c, 3, 0, "abc");
     play_chunks(p, s, "abc");
-    h2_headers(c, 3, H2_END, "x-sum: 1"); /* trailers of a client end here */
-    play_chunked(p, s, 0, "");
+    h2_headers(c, 3, H2_END, "x-sum: 1");
+    play_chunked(p, s, 0, "x-sum: 1\r\n");
     play_send(p, s, OK_2);
     answered(c, 3);
 }

@@ -522,7 +522,7 @@ static struct h2_actor *create(struct play *p, int who, bool client) {
 static struct h2_actor *client_on(struct play *p, int who, size_t said, const uint32_t *settings,
                                   size_t pairs) {
     struct h2_actor *a = create(p, who, true);
-    play_send_bytes(p, a->who, MAGIC + said, sizeof MAGIC - 1 - said);
+    play_send_bytes(p, a->who, &MAGIC[said], sizeof MAGIC - 1 - said);
     h2_settings(a, settings, pairs);
     return a;
 }

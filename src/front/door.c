@@ -122,7 +122,7 @@ bool door_speaks_h2(const struct door *d) {
     return !d->refuse && (!l || !l->no_h2);
 }
 
-enum fault door_refuses(const struct door *d, const struct exchange *x) {
+enum fault door_refusal(const struct door *d, const struct exchange *x) {
     const struct tls_info *tls = x->facts.tls;
     struct tls_server *s = x->facts.listener ? x->facts.listener->tls : NULL;
     if (d->refuse)

@@ -87,7 +87,10 @@ void door_facts(const struct door *d, struct exchange *x, const char *protocol, 
 bool door_speaks_h2(const struct door *d);
 /* Why this connection may not carry that request (its head stands, its facts are filled), or none:
  * it is refused at the door, or TLS was set up for a host with other rules (RFC 9110 7.4). */
-enum fault door_refuses(const struct door *d, const struct exchange *x);
+enum fault door_refusal(const struct door *d, const struct exchange *x);
+static inline enum fault door_refuses(const struct door *d, const struct exchange *x) {
+    return d->refuse || x->facts.tls ? door_refusal(d, x) : FAULT_NONE;
+}
 
 /* New connections. NULL: no memory or no descriptor. */
 must_use struct door *h1_server_accept(struct listener *l, int fd, const struct address *peer);

@@ -178,9 +178,8 @@ static void got_head(struct h1_conn *c, const struct h1_parser *p, const char *b
 /* What had been kept, on the scratch. */
 static size_t kept_bytes(struct h1_conn *c, struct span *got) {
     struct loop *l = &conn_thread(c)->loop;
-    *got = span_of((const char *)l->scratch + l->scratch_used, c->in ? c->in->len : 0);
-    if (got->n)
-        memcpy(l->scratch + l->scratch_used, c->in->bytes, got->n);
+    *got = span_of((const char *)l->scratch + l->scratch_used, c->in->len);
+    memcpy(l->scratch + l->scratch_used, c->in->bytes, got->n);
     l->scratch_used += got->n;
     return got->n;
 }
@@ -188,7 +187,7 @@ static size_t kept_bytes(struct h1_conn *c, struct span *got) {
 /* Where a head is read: behind what has come of it already, in one piece. */
 static enum io_result read_more(struct h1_conn *c, struct span *all) {
     struct loop *l = &conn_thread(c)->loop;
-    size_t had = kept_bytes(c, all);
+    size_t had = c->in ? kept_bytes(c, all) : 0;
     struct span got;
     if (c->in && c->in->fresh)
         return IO_OK;

@@ -21,7 +21,8 @@ static uint8_t flags_of(const struct field *f) {
     bool secret = f->id == HDR_AUTHORIZATION || f->id == HDR_SET_COOKIE ||
                   (f->id == HDR_COOKIE && f->value_len < SHORT_COOKIE) ||
                   hdr_table[f->id].flags & HF_IDENTITY;
-    return (secret || once ? NGHTTP2_NV_FLAG_NO_INDEX : 0) | (f->id ? NGHTTP2_NV_FLAG_NO_COPY_NAME : 0);
+    return (secret || once ? NGHTTP2_NV_FLAG_NO_INDEX : 0) |
+           (f->id ? NGHTTP2_NV_FLAG_NO_COPY_NAME : 0);
 }
 
 static nghttp2_nv *put_fields(nghttp2_nv *to, const struct field *f, size_t n) {

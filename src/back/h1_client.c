@@ -49,8 +49,8 @@ static void attempt_left(struct h1_client *c) {
 
 /* What is under way cannot be used by anybody else. */
 static void give_up(struct h1_client *c) {
-    if (c->p && c->p->open)
-        h1_client_tunnel_break(c);
+    if (c->p && c->p->open && c->a->x->end != X_END_COMPLETED)
+        h1_client_tunnel_break(c); /* else all has been said that was to be */
     attempt_left(c);
     h1_client_close(c);
 }

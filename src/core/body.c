@@ -161,6 +161,19 @@ static void left(struct body *b) {
     }
 }
 
+int body_get_from(const struct body *b, size_t skip, struct iovec *iov, int max, size_t bytes) {
+    const struct slice *s = b->head;
+    int n = 0;
+    for (; s && s->n <= skip; s = s->next)
+        skip -= s->n;
+    for (; s && !s->pipe && n < max && bytes; s = s->next, skip = 0) {
+        size_t len = s->n - skip < bytes ? s->n - skip : bytes;
+        iov[n++] = (struct iovec){(void *)(uintptr_t)(s->p + skip), len};
+        bytes -= len;
+    }
+    return n;
+}
+
 void body_pop(struct body *b, size_t n) {
     must(n <= b->size);
     if (n == 0)

@@ -86,6 +86,8 @@ void body_end(struct body *b,
               struct head *trailers); /* trailers in the exchange's arena, or NULL */
 /* Lends up to `max` vectors, at most `bytes` in all, up to the first pipe; returns how many. */
 int body_get(const struct body *b, struct iovec *iov, int max, size_t bytes);
+/* The same, from `skip` bytes on: for a stage that has looked at some and not yet let them pass. */
+int body_get_from(const struct body *b, size_t skip, struct iovec *iov, int max, size_t bytes);
 void body_pop(struct body *b, size_t n);
 /* For stages: the first n bytes go on as they are, slice by slice, into a body that has room for
  * them; the last slice is cut where n ends. Nothing is copied. False: no memory to cut it (the

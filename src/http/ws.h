@@ -33,8 +33,8 @@ struct ws_scan {
     uint32_t held;   /* bytes shown and not passed yet */
     uint32_t pings;  /* in all: a rate can be made of them */
     uint64_t frames; /* begun, in all */
+    uint64_t left;   /* of the current frame's payload */
     /* Its own: */
-    uint64_t left;    /* of the current frame's payload */
     uint64_t message; /* payload of the current message so far */
     uint32_t fragments;
     unsigned char head[14], head_len, head_need;

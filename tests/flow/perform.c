@@ -48,7 +48,7 @@ static void answer_last(struct play *p, int s) {
 
 /* Whatever had gone wrong before, a new client is served. */
 static void still_serves(struct play *p) {
-    if (p->service[0] < 0)
+    if (p->service[0] < 0 || p->rig->drained)
         return;
     int c = play_client(p);
     if (p->rig->conf.proxy_header)

@@ -148,6 +148,7 @@ void rig_reload(struct rig *r) {
 }
 
 void rig_drain(struct rig *r) {
+    r->drained = true;
     for (unsigned i = 0; i < r->workers; i++) {
         me = &r->worker[i]->loop;
         listeners_drain(r->worker[i]);

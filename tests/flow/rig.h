@@ -36,6 +36,7 @@ struct rig {
     struct address door, endpoint[RIG_ENDPOINTS_MAX]; /* 10.0.0.1:80, 10.0.0.2:80 .. */
     uint64_t calls_before;                            /* of the system, while it was set up */
     uint64_t allocs_before;
+    bool drained;
     uint64_t records; /* exchanges that ended */
     int last_status;
     enum fault last_fault;

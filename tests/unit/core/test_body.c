@@ -54,6 +54,17 @@ static void check_queue(const struct body *b, uint64_t out, uint64_t in) {
     assert_int_equal(n, b->size);
 }
 
+/* The same bytes, from somewhere on. */
+static void look_from(const struct body *b, uint64_t out) {
+    struct iovec iov[4];
+    size_t skip = below(b->size + 2), most = 1 + below(9000), n = 0;
+    int count = body_get_from(b, skip, iov, 4, most);
+    for (int v = 0; v < count; v++)
+        for (size_t i = 0; i < iov[v].iov_len; i++, n++)
+            assert_int_equal(((unsigned char *)iov[v].iov_base)[i], at(out + skip + n));
+    assert_true(n <= most && (n > 0) == (skip < b->size));
+}
+
 /* The consumer sees the producer's bytes in order, in vectors as bounded as he asks. */
 static size_t look(const struct body *b, uint64_t out) {
     struct iovec iov[5];
@@ -95,6 +106,7 @@ static void random_lives(void **state) {
                 idle = n ? 0 : idle;
             }
             check_queue(b, out, in);
+            look_from(b, out);
             assert_true(b->size <= BODY_LIMIT_MAX);
             if (below(2)) { /* the consumer, with all his moods */
                 size_t n = look(b, out), took = below(3) ? n : below(n + 1);

@@ -15,6 +15,7 @@ static struct {
     struct exchange *x;
     struct op op;
     bool refuses, slow, ended;
+    bool streams; /* no tunnel, but an answer that begins before the request has ended */
     size_t got, starts;
     char text[64 << 20];
 } service;
@@ -26,8 +27,8 @@ static void service_gone(struct op *op) {
 
 static void accept_it(void) {
     struct exchange *x = service.x;
-    x->tunnel = !service.refuses;
-    x->streams = x->tunnel;
+    x->tunnel = !service.refuses && !service.streams;
+    x->streams = !service.refuses;
     x->resp.status = service.refuses ? 403 : 200;
     x->down_half.length = service.refuses ? 0 : -1;
     exchange_respond(x);
@@ -41,8 +42,8 @@ static void accept_it(void) {
 }
 
 static void service_start(struct exchange *x) {
-    assert_int_equal(x->req.method, METHOD_CONNECT);
-    assert_true(span_eq(x->req.protocol, SPAN("websocket")));
+    assert_int_equal(x->req.method == METHOD_CONNECT, !service.streams);
+    assert_true(service.streams || span_eq(x->req.protocol, SPAN("websocket")));
     assert_int_equal(x->up_half.source.in, 0); /* nothing is the tunnel's before it stands */
     service.starts++;
     service.x = x;
@@ -264,6 +265,33 @@ static void silence(void **state) {
     service_ends();
 }
 
+/* So with any other stream: an upload and its answer at once, both silent for long. */
+static void silent_streams(void **state) {
+    (void)state;
+    service.streams = true;
+    int c = connect_from(NULL);
+    say(c, "POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 9\r\n\r\n");
+    assert_int_equal(hear(c), 0);
+    assert_int_equal(count("HTTP/1.1 200"), 1);
+    time_passes(3600000);
+    say(c, "some");
+    service_heard("some");
+    time_passes(3600000);
+    service_says("event");
+    assert_int_equal(hear(c), 0);
+    assert_string_equal(heard, "5\r\nevent");
+    say(c, "thing");
+    service_heard("something");
+    assert_int_equal(records[X_END_ABORTED], 0);
+    op_end(&service.op);
+    struct exchange *x = service.x;
+    service.x = NULL;
+    body_end(&x->down_half.source, NULL);
+    turns();
+    assert_int_equal(records[X_END_COMPLETED], 1);
+    close(c);
+}
+
 /* A service that reads nothing holds up its client, within the bounds of a body. */
 static void back_pressure(void **state) {
     (void)state;
@@ -295,6 +323,36 @@ static void back_pressure(void **state) {
     turns();
 }
 
+static unsigned told;
+static void goodbye(struct drain_op *d) {
+    (void)d;
+    told++;
+    assert_true(body_push_copy(&service.x->down_half.source, "going away", 10));
+    body_end(&service.x->down_half.source, NULL);
+}
+
+/* Whoever has a goodbye to say says it, and the door waits for it and for the client's. */
+static void drained(void **state) {
+    (void)state;
+    struct drain_op op = {.drain = goodbye};
+    int c = asks("");
+    heard_101(c);
+    drain_watch(thread, &op);
+    told = 0;
+    listeners_drain(thread);
+    turns();
+    assert_int_equal(told, 1);
+    assert_int_equal(hear(c), 1);
+    assert_string_equal(heard, "going away");
+    assert_int_equal(records[X_END_COMPLETED], 0);
+    say(c, "bye");
+    service_heard("bye");
+    close(c);
+    turns();
+    assert_int_equal(records[X_END_COMPLETED], 1);
+    assert_int_equal(thread->counters.client_connections_closed, 1);
+}
+
 static void breaks(void **state) {
     (void)state;
     int c = asks("");
@@ -314,24 +372,14 @@ static void breaks(void **state) {
     assert_int_equal(hear(c), -1);
     assert_int_equal(records[X_END_ABORTED], 2);
     close(c);
-    c = asks("");
-    heard_101(c);
-    listeners_drain(thread); /* whoever has a goodbye to say says it; the door waits */
-    turns();
-    service_says("going away");
-    assert_int_equal(hear(c), 0);
-    assert_string_equal(heard, "going away");
-    close(c);
-    turns();
-    service_ends();
-    assert_int_equal(records[X_END_COMPLETED] + records[X_END_ABORTED], 3);
 }
 
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, enter, finish)
     const struct CMUnitTest tests[] = {
-        T(both_ways),     T(early_bytes), T(refused),       T(half_closed), T(last_words_taken),
-        T(service_stops), T(silence),     T(back_pressure), T(breaks),
+        T(both_ways),        T(early_bytes),   T(refused), T(half_closed),
+        T(last_words_taken), T(service_stops), T(silence), T(silent_streams),
+        T(back_pressure),    T(drained),       T(breaks),
     };
     return cmocka_run_group_tests_name("front/tunnel", tests, NULL, NULL);
 }

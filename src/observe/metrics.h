@@ -16,7 +16,8 @@
 enum {
     METRIC_ROUTES = 512,
     METRIC_SERVICES = 96,
-    METRIC_ENDPOINTS = 128, /* told in full; of more only the sums by service */
+    METRIC_ENDPOINTS = 128,   /* told in full; of more only the sums by service */
+    METRIC_CERTIFICATES = 64, /* of listeners; more are not told */
     METRIC_SERIES_MAX = 20000,
     METRIC_THREADS = 256,
 };
@@ -68,6 +69,9 @@ uint64_t metrics_service_failures(const struct service_conf *s);
 
 /* The Prometheus text of everything here. Endpoints are added by admin, which may see them. */
 void metrics_write(struct text *out, const struct snapshot *s);
+
+/* A part of it: the certificates of the snapshot's listeners as they are now. */
+void metrics_certificates(struct text *out, const struct snapshot *s);
 
 /* Helpers for whoever adds families of his own. */
 void metric_family(struct text *out, const char *name, const char *type, const char *help);

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Services that speak HTTP/2 in clear text, over real sockets: one connection for many requests, its limits, its
 ends. The clients speak HTTP/1.1; what is crossed with what is in e2e/test_protocols.py.
-"""
+suite: tsan"""
 import hashlib
 import json
 import os
@@ -22,7 +22,7 @@ CONFIG = '''
     listeners: {public: {address: "127.0.0.1:@PORT@"}}
     admin: {address: "127.0.0.1:@ADMIN@"}
     log: false
-    workers: 1
+    workers: %d
     services:
       a: {endpoints: ["%s"], protocol: h2c, timeout: 20s, %s}
       quick: {endpoints: ["%s"], protocol: h2c, timeout: 20s, first_byte_timeout: 300ms, idle_timeout: 300ms}
@@ -35,12 +35,16 @@ CHAT = (b'GET /chat HTTP/1.1\r\nHost: gw.test\r\nUpgrade: websocket\r\nConnectio
         b'13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n')
 
 
+def config(address, more, workers=1):
+    return CONFIG % (workers, address, more, address)
+
+
 class World:
     """A service and the gateway before it."""
 
-    def __init__(self, more='max_connections: 100', **service):
+    def __init__(self, more='max_connections: 100', workers=1, **service):
         self.service = H2Service(**service)
-        self.gateway = Gateway(CONFIG % (self.service.address, more, self.service.address))
+        self.gateway = Gateway(config(self.service.address, more, workers))
 
     def __enter__(self):
         return self.service, self.gateway
@@ -101,6 +105,20 @@ def one_connection_for_many_requests():
         equal(len(service.connections), 1)
         equal(counted(gw, 'upstream_h2_connections'), 1)
         equal(counted(gw, 'upstream_h2_streams'), 30)
+
+
+@test
+def one_connection_a_thread():
+    """Threads share nothing but the count of connections; at its limit one closes what another needs."""
+    for limit, most in ((100, 4), (2, 2)):
+        with World(f'max_connections: {limit}, queue_timeout: 10s', workers=4) as (service, gw):
+            def client(i):
+                with gw.client() as c:
+                    return {c.request(GET % b'/bytes/%d' % (i * 1000)).body for _ in range(10)}
+            for i, got in enumerate(together(40, client)):
+                equal(got, {pattern(i * 1000)})
+            now = sum(not c.closed for c in service.connections)
+            assert now <= most, (now, most)
 
 
 @test
@@ -307,7 +325,7 @@ def not_http2_at_all():
         connection.send(b'HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n')
         connection.rest()
     with Upstream(script=script) as up:
-        with Gateway(CONFIG % (up.address, 'max_connections: 10', up.address)) as gw:
+        with Gateway(config(up.address, 'max_connections: 10')) as gw:
             got = ask(gw, '/')
             equal(got.status, 502)
             contains(got.body.decode(), 'upstream_protocol')
@@ -328,7 +346,7 @@ def nghttpd():
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_until(lambda: listening(port), 'nghttpd listens')
-        with Gateway(CONFIG % (f'127.0.0.1:{port}', 'max_connections: 4', f'127.0.0.1:{port}')) as gw:
+        with Gateway(config(f'127.0.0.1:{port}', 'max_connections: 4')) as gw:
             def client(i):
                 with gw.client() as c:
                     return [c.request(GET % b'/%d' % n).body for n in sizes[i % 5:] + sizes[:i % 5]]

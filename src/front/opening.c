@@ -111,15 +111,13 @@ static void plain_text(struct opening *o, struct span first) {
 /* No record of TLS begins with a letter, and every request does. */
 static void first_bytes(struct opening *o, struct span first) {
     const struct listener_conf *l = conf_of(o);
-    if (!l) { /* the listener has left the configuration meanwhile */
-        close_it(o);
-    } else if (!l->tls) {
+    if (l && !l->tls) {
         leave(o);
         h1_server_take_over(&o->door, first);
-    } else if (first.p[0] >= 'A' && first.p[0] <= 'Z') {
+    } else if (l && first.p[0] >= 'A' && first.p[0] <= 'Z') {
         plain_text(o, first);
-    } else if (!tls_accept(&o->door.stream, l->tls)) {
-        close_it(o);
+    } else if (!l || !tls_accept(&o->door.stream, l->tls)) {
+        close_it(o); /* the listener has left the configuration meanwhile, or no memory */
     } else {
         o->state = OPENING_TLS;
         arm(o, door_limits(&o->door)->tls_handshake_timeout_ms);

@@ -334,7 +334,8 @@ class Connection:
             try:
                 fn(self.h)
                 self.flush()
-            except (h2.exceptions.StreamClosedError, h2.exceptions.NoSuchStreamError, OSError) as e:
+            except (h2.exceptions.StreamClosedError, h2.exceptions.NoSuchStreamError, OSError,
+                    KeyError) as e:  # h2 has forgotten the stream
                 raise Gone(repr(e)) from None
             except h2.exceptions.ProtocolError as e:
                 if self.goaway:  # then h2 sends nothing any more

@@ -131,6 +131,21 @@ def websockets_both_ways(how):
         wait_until(lambda: gw.metrics()['sluice_upstream_connections_open'] == 0, 'the end of the tunnel')
 
 
+@test
+def websocket_is_told_of_a_drain():
+    """Whoever still talks when the gateway ends is told so."""
+    async def hang_on(gw):
+        async with websockets.connect(f'ws://localhost:{gw.port}/chat/room') as ws:
+            await ws.send('one')
+            equal(await asyncio.wait_for(ws.recv(), TIMEOUT), 'one')
+            gw.send_signal(signal.SIGTERM)
+            await asyncio.wait_for(ws.wait_closed(), TIMEOUT)
+            return ws.close_code
+    with gateway() as gw:
+        equal(asyncio.run(hang_on(gw)), 1001)
+        gw.process.wait(TIMEOUT)
+
+
 V2 = b'\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c' + bytes([198, 51, 100, 7, 203, 0, 113, 1, 0x9c, 0x40, 1, 0xbb])
 
 

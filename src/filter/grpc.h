@@ -1,7 +1,11 @@
 /*
  * grpc - gRPC as it passes: message frames are bounded, gRPC-Web becomes gRPC and back.
  *
- * On every route that forwards, unless turned off; other exchanges pass untouched. Conf: struct
+ * On every route that forwards, unless turned off; other exchanges pass untouched. A message is
+ * checked by its head as it passes, nothing is buffered: one that is too long is
+ * RESOURCE_EXHAUSTED, after the head of the answer the call breaks off. gRPC-Web, binary and text:
+ * the request is forwarded as gRPC; of the answer the trailers, in its head or behind its body,
+ * become the last frame of the body. Answers that are not gRPC pass as they are. Conf: struct
  * grpc_conf. Thread: that of the exchange.
  */
 #pragma once

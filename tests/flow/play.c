@@ -233,15 +233,22 @@ size_t play_hear(struct play *p, int who, void *to, size_t max, const char *what
     return 0;
 }
 
-void play_expect(struct play *p, int who, const char *text) {
-    size_t n = strlen(text), have = 0;
+static void expect(struct play *p, int who, const void *bytes, size_t n, const char *what) {
     char got[4096];
+    size_t have = 0;
     must(n < sizeof got);
     while (have < n && !p->lost) {
-        have += play_hear(p, who, got + have, n - have, text);
-        if (memcmp(got, text, have) != 0)
-            play_fail(p, "actor %d expected \"%s\" and heard \"%.*s\"", who, text, (int)have, got);
+        have += play_hear(p, who, got + have, n - have, what);
+        if (memcmp(got, bytes, have) != 0)
+            play_fail(p, "actor %d expected \"%s\" and heard \"%.*s\"", who, what, (int)have, got);
     }
+}
+
+void play_expect(struct play *p, int who, const char *text) {
+    expect(p, who, text, strlen(text), text);
+}
+void play_expect_bytes(struct play *p, int who, const void *bytes, size_t n) {
+    expect(p, who, bytes, n, "these bytes");
 }
 
 static char head[65536]; /* the last one heard */
@@ -351,20 +358,24 @@ void play_chunked(struct play *p, int who, size_t n, const char *trailers) {
     play_expect(p, who, "\r\n");
 }
 
-void play_chunks(struct play *p, int who, const char *text) {
-    while (*text && !p->lost) {
-        char part[256];
+void play_chunks_bytes(struct play *p, int who, const void *bytes, size_t n) {
+    for (size_t at = 0; at < n && !p->lost;) {
         uint64_t size = chunk_size(p, who);
-        if (size == 0 || size > strlen(text) || size >= sizeof part) {
-            play_fail(p, "actor %d: not the chunks of \"%s\"", who, text);
+        if (p->lost)
+            return;
+        if (size == 0 || size > n - at) {
+            play_fail(p, "actor %d: a chunk of %llu bytes, %zu are expected", who,
+                      (unsigned long long)size, n - at);
             return;
         }
-        memcpy(part, text, size);
-        part[size] = 0;
-        play_expect(p, who, part);
+        play_expect_bytes(p, who, (const char *)bytes + at, (size_t)size);
         actor(p, who)->line_due = true;
-        text += size;
+        at += (size_t)size;
     }
+}
+
+void play_chunks(struct play *p, int who, const char *text) {
+    play_chunks_bytes(p, who, text, strlen(text));
 }
 
 static void over(struct play *p, int who, enum io_result want) {

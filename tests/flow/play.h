@@ -96,6 +96,7 @@ size_t play_hear(struct play *p, int who, void *to, size_t max, const char *what
 /* `text` holds every one of `pieces` (as in play_head). */
 void play_pieces(struct play *p, int who, const char *text, const char *pieces);
 void play_expect(struct play *p, int who, const char *text);
+void play_expect_bytes(struct play *p, int who, const void *bytes, size_t n);
 /* A head, up to its empty line. `pieces`: texts that it holds, one a line; "!text" it must not
  * hold. */
 void play_head(struct play *p, int who, const char *pieces);
@@ -109,6 +110,7 @@ void play_filled(struct play *p, int who, size_t n); /* n bytes of the pattern *
 void play_chunked(struct play *p, int who, size_t n, const char *trailers);
 /* A part of a chunked body, however it is cut into chunks. */
 void play_chunks(struct play *p, int who, const char *text);
+void play_chunks_bytes(struct play *p, int who, const void *bytes, size_t n);
 void play_end(struct play *p, int who);    /* the gateway ended the stream, cleanly */
 void play_broken(struct play *p, int who); /* the gateway reset it */
 void play_nothing(struct play *p,

@@ -23,6 +23,7 @@ static void count_record(struct thread *t, const struct record *rec) {
     (void)t;
     current->records++;
     current->last_status = rec->status;
+    current->last_grpc = rec->grpc_status;
     current->last_fault = rec->fault;
     current->last_end = rec->end;
 }

@@ -38,7 +38,7 @@ struct rig {
     uint64_t allocs_before;
     bool drained;
     uint64_t records; /* exchanges that ended */
-    int last_status;
+    int last_status, last_grpc;
     enum fault last_fault;
     enum x_end last_end;
 };

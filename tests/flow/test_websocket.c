@@ -69,17 +69,9 @@ static void say_frame(struct play *p, int who, unsigned first, const char *text,
     play_send_bytes(p, who, frame, frame_of(frame, first, text, masked));
 }
 
-static void hear_bytes(struct play *p, int who, const void *want, size_t n) {
-    unsigned char got[700];
-    size_t have = 0;
-    while (have < n && !p->lost) {
-        have += play_hear(p, who, got + have, n - have, "a frame");
-        play_check(p, memcmp(got, want, have) == 0);
-    }
-}
 static void hear_frame(struct play *p, int who, unsigned first, const char *text, bool masked) {
     unsigned char frame[600];
-    hear_bytes(p, who, frame, frame_of(frame, first, text, masked));
+    play_expect_bytes(p, who, frame, frame_of(frame, first, text, masked));
 }
 
 /* The client says it, and the service hears it unchanged; or the other way round. */
@@ -155,9 +147,9 @@ static void long_frames(struct play *p) {
     play_fill(p, c, N);
     play_send_bytes(p, s, head, n);
     play_fill(p, s, N);
-    hear_bytes(p, s, masked, m);
+    play_expect_bytes(p, s, masked, m);
     play_filled(p, s, N);
-    hear_bytes(p, c, head, n);
+    play_expect_bytes(p, c, head, n);
     play_filled(p, c, N);
     frame(p, c, s, FIN | TEXT, "still in step");
     frame(p, s, c, FIN | TEXT, "so it is");
@@ -207,7 +199,7 @@ static void no_utf8(struct play *p) {
     int c, s;
     open_both(p, &c, &s);
     play_send_bytes(p, c, frame, n);
-    hear_bytes(p, s, frame, 10); /* its head and "good" */
+    play_expect_bytes(p, s, frame, 10); /* its head and "good" */
     hear_close(p, c, 1007, "not UTF-8");
     both_parted(p, c, s, FAULT_BAD_WEBSOCKET_FRAME);
 }
@@ -251,14 +243,14 @@ static void not_within_a_frame(struct play *p) {
     int c, s;
     open_both(p, &c, &s);
     play_send_bytes(p, s, frame, 9);
-    hear_bytes(p, c, frame, 9);
+    play_expect_bytes(p, c, frame, 9);
     say_frame(p, c, FIN | TEXT, "bare", false);
     hear_close(p, s, 1002, "malformed frame");
     play_end(p, s);
     play_nothing(p, c);
     play_send_bytes(p, s, frame + 9, n - 9);
     play_send(p, s, "never passed");
-    hear_bytes(p, c, frame + 9, n - 9);
+    play_expect_bytes(p, c, frame + 9, n - 9);
     hear_close(p, c, 1002, "malformed frame");
     both_parted(p, c, s, FAULT_BAD_WEBSOCKET_FRAME);
 }
@@ -270,7 +262,7 @@ static void stuck_within_a_frame(struct play *p) {
     int c, s;
     open_both(p, &c, &s);
     play_send_bytes(p, s, frame, 9);
-    hear_bytes(p, c, frame, 9);
+    play_expect_bytes(p, c, frame, 9);
     say_frame(p, c, FIN | TEXT, "bare", false);
     hear_close(p, s, 1002, "malformed frame");
     play_time(p, 1000);
@@ -289,7 +281,7 @@ static void ends_within_a_frame(struct play *p) {
         play_send_bytes(p, c, frame, cut);
         play_shut(p, c);
         if (cut >= 6)
-            hear_bytes(p, s, frame, cut);
+            play_expect_bytes(p, s, frame, cut);
         play_end(p, s);
         play_close(p, s);
         play_end(p, c);
@@ -337,12 +329,12 @@ static void drained_within_a_frame(struct play *p) {
     int c, s;
     open_both(p, &c, &s);
     play_send_bytes(p, c, frame, 8);
-    hear_bytes(p, s, frame, 8);
+    play_expect_bytes(p, s, frame, 8);
     rig_drain(p->rig);
     hear_close(p, c, 1001, "going away");
     play_nothing(p, s);
     play_send_bytes(p, c, frame + 8, n - 8);
-    hear_bytes(p, s, frame + 8, n - 8);
+    play_expect_bytes(p, s, frame + 8, n - 8);
     hear_close(p, s, 1001, "going away");
     play_close(p, c);
     play_close(p, s);

@@ -53,6 +53,7 @@ static void take_final(struct h2_part *p) {
     struct exchange *x = a->x;
     a->head_read = true;
     x->upstream_status = x->resp.status;
+    x->resp_minor = 20;
     x->down_half.length = x->resp.status == 205 ? 0 : p->m.length;
     x->tunnel = p->m.tunnel && x->req.protocol.n;
     if (x->tunnel)

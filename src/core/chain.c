@@ -89,7 +89,7 @@ static void sign(struct exchange *x) {
     const struct facts *f = &x->facts;
     if (!hdr_has(h, HDR_DATE))
         hdr_add(h, HDR_DATE, arena_span(&x->arena, thread_date(x->thread)));
-    hdr_add(h, HDR_VIA, SPAN("1.1 " FORWARD_PSEUDONYM));
+    hdr_add(h, HDR_VIA, forward_via(x->resp_minor));
     if (hdr_has(h, HDR_X_REQUEST_ID))
         hdr_remove(h, HDR_X_REQUEST_ID);
     if (f->request_id_len)
@@ -101,6 +101,7 @@ static void drop_answer(struct exchange *x) {
     half_reset(&x->down_half);
     head_init(&x->resp, &x->arena);
     x->tunnel = false;
+    x->resp_minor = 0;
 }
 
 static void respond_go(struct exchange *x, enum verdict v) {

@@ -79,6 +79,7 @@ struct exchange {
                    * req.protocol asks for. A 2xx without it is an ordinary answer */
     bool streams; /* tunnel, event stream, gRPC: from the head on idle_timeout and max_duration hold
                    * in place of the deadline, and max_body does not (set by the core) */
+    unsigned char resp_minor; /* as facts.http_minor, of the service's answer; 0: HTTP/1.1 */
     unsigned char grpc;       /* enum grpc_kind, by the content-type as the client said it */
     unsigned char grpc_said;  /* grpc-status + 1 where no head or trailer tells it; 0: none */
     unsigned char depth;      /* filters [0, depth) have seen the request */

@@ -335,9 +335,9 @@ static struct span forwarded(struct str *s, const struct exchange *x, struct spa
     return since(s, from);
 }
 
-/* By what the client spoke (RFC 9110 7.6.3). */
-static struct span via(const struct exchange *x) {
-    switch (x->facts.http_minor) {
+/* RFC 9110 7.6.3. */
+struct span forward_via(unsigned minor) {
+    switch (minor) {
     case 10:
         return SPAN("1.0 " FORWARD_PSEUDONYM);
     case 20:
@@ -356,7 +356,7 @@ size_t forward_fields(struct exchange *x, struct field *out, size_t max) {
         return 0;
     struct str s = str_on(p, room);
     struct span peer = f->peer_text;
-    field_set(&out[n++], HDR_VIA, via(x));
+    field_set(&out[n++], HDR_VIA, forward_via(f->http_minor));
     field_set(&out[n++], HDR_X_FORWARDED_FOR, forwarded_for(&s, f->hops, peer));
     field_set(&out[n++], HDR_X_FORWARDED_PROTO, x->req.scheme);
     if (host.n)

@@ -21,5 +21,7 @@ must_use enum fault forward_prepare(struct exchange *x);
 size_t forward_fields(struct exchange *x, struct field *out, size_t max);
 /* Makes the id, unless there is one: for exchanges that were refused before they started. */
 void forward_request_id(struct exchange *x);
+/* By the HTTP version that the message came in (as facts.http_minor; 0: none, 1.1 is said). */
+struct span forward_via(unsigned minor);
 /* The gateway's name in Via. */
 #define FORWARD_PSEUDONYM "sluice"

@@ -41,6 +41,7 @@ static enum framing tunnel_framing(struct h1_conn *c, struct exchange *x, struct
     ws_accept(c->work->m.ws_key, accept);
     how->ws_key = span_of(accept, 28);
     how->framing = FRAMING_TUNNEL;
+    x->resp.status = 101; /* for the record: what this client was told */
     return FRAMING_TUNNEL;
 }
 

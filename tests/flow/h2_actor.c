@@ -420,6 +420,11 @@ void h2_expect_data(struct h2_actor *a, uint32_t stream, unsigned flags, const c
     expect_bytes(a, stream, flags, text, strlen(text));
 }
 
+void h2_expect_bytes(struct h2_actor *a, uint32_t stream, unsigned flags, const void *bytes,
+                     size_t n) {
+    expect_bytes(a, stream, flags, bytes, n);
+}
+
 void h2_filled(struct h2_actor *a, uint32_t stream, size_t n, unsigned flags) {
     must(stream < H2_STREAMS);
     expect_bytes(a, stream, flags, NULL, n);

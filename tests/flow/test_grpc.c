@@ -3,7 +3,7 @@
  * gRPC and comes back, each message at once. The wire is HTTP/1.1: to the policy all are alike.
  */
 #include "filter/grpc.h"
-#include "play.h"
+#include "h2_actor.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -29,6 +29,10 @@ static void with(struct snapshot *s, const struct grpc_conf *conf) {
         (void)c;                                                                                   \
         with(s, &(conf));                                                                          \
     }
+static void h2_conf(struct service_conf *c, struct snapshot *s) {
+    c->protocol = PROTOCOL_H2;
+    with(s, &small);
+}
 CONF(shipped_conf, shipped)
 CONF(small_conf, small)
 CONF(no_web_conf, no_web)
@@ -233,6 +237,75 @@ static void a_page(struct play *p) {
     not_grpc(p, PLAIN);
 }
 
+/* ---- HTTP/2 on both sides ---- */
+
+static void h2_message(struct h2_actor *a, uint32_t stream, const char *text, unsigned flags) {
+    char bytes[300] = {0, 0, 0, 0, (char)strlen(text)};
+    memcpy(bytes + 5, text, strlen(text));
+    h2_frame(a, NGHTTP2_DATA, flags, stream, bytes, 5 + strlen(text));
+}
+static void h2_heard(struct h2_actor *a, uint32_t stream, const char *text) {
+    char bytes[300] = {0, 0, 0, 0, (char)strlen(text)};
+    memcpy(bytes + 5, text, strlen(text));
+    h2_expect_bytes(a, stream, 0, bytes, 5 + strlen(text));
+}
+
+static struct h2_actor *h2_called(struct play *p, struct h2_actor **s, uint32_t *stream) {
+    struct h2_actor *c = h2_client(p);
+    h2_post(c, 1, "/shop.Payment/Pay", "content-type: application/grpc\nte: trailers");
+    *s = h2_service(p, play_accept(p, 0));
+    *stream = h2_expect_request(*s, 0,
+                                ":path: /shop.Payment/Pay\ncontent-type: application/grpc\n"
+                                "te: trailers\n!content-length");
+    return c;
+}
+
+/* Messages in turn, trailers both ways. */
+static void h2_talk(struct play *p) {
+    struct h2_actor *s, *c;
+    uint32_t n = 0;
+    c = h2_called(p, &s, &n);
+    h2_message(c, 1, "one", 0);
+    h2_heard(s, n, "one");
+    h2_headers(s, n, 0, ":status: 200\ncontent-type: application/grpc");
+    h2_expect(c, 1, 0, ":status: 200\ncontent-type: application/grpc");
+    h2_message(s, n, "two", 0);
+    h2_heard(c, 1, "two");
+    h2_message(c, 1, "three", 0);
+    h2_heard(s, n, "three");
+    h2_headers(c, 1, H2_END, "x-sum: 12");
+    h2_expect(s, n, H2_END, "x-sum: 12");
+    h2_headers(s, n, H2_END, "grpc-status: 0\nx-cost: 7");
+    h2_expect(c, 1, H2_END, "grpc-status: 0\nx-cost: 7");
+    h2_nothing(c);
+    status(p, FAULT_NONE, GRPC_OK);
+}
+
+/* The gateway's own error is an answer of one section, and the service's stream is given up. */
+static void h2_too_long(struct play *p) {
+    struct h2_actor *s, *c;
+    uint32_t n = 0;
+    c = h2_called(p, &s, &n);
+    h2_message(c, 1, "01234567890", 0);
+    h2_expect(c, 1, H2_END,
+              ":status: 200\ncontent-type: application/grpc\ngrpc-status: 8\n"
+              "grpc_message_too_large");
+    h2_expect_rst(s, n, NGHTTP2_CANCEL);
+    status(p, FAULT_GRPC_MESSAGE_TOO_LARGE, GRPC_RESOURCE_EXHAUSTED);
+}
+
+static void h2_too_long_of_the_service(struct play *p) {
+    struct h2_actor *s, *c;
+    uint32_t n = 0;
+    c = h2_called(p, &s, &n);
+    h2_headers(s, n, 0, ":status: 200\ncontent-type: application/grpc");
+    h2_expect(c, 1, 0, ":status: 200");
+    h2_message(s, n, "01234567890", 0);
+    h2_expect_rst(c, 1, NGHTTP2_INTERNAL_ERROR);
+    h2_expect_rst(s, n, NGHTTP2_CANCEL);
+    status(p, FAULT_UPSTREAM_TOO_LARGE, -1);
+}
+
 /* ---- gRPC-Web ---- */
 
 #define WEB                                                                                        \
@@ -397,6 +470,11 @@ static const struct scene scenes[] = {
     {.name = "cut short, of the service", .fn = cut_short_of_the_service, SMALL},
     {.name = "without status", .fn = without_status, SMALL},
     {.name = "a page", .fn = a_page, SMALL},
+    {.name = "h2 talk", .fn = h2_talk, .rig = {.tune = h2_conf}},
+    {.name = "h2, too long", .fn = h2_too_long, .rig = {.tune = h2_conf}},
+    {.name = "h2, too long, of the service",
+     .fn = h2_too_long_of_the_service,
+     .rig = {.tune = h2_conf}},
     {.name = "web", .fn = web, SHIPPED},
     {.name = "web text", .fn = web_text, SHIPPED},
     {.name = "web text that is none", .fn = web_text_that_is_none, SHIPPED},

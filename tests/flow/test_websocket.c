@@ -3,6 +3,7 @@
  * with the right close frame for both sides; a drain says goodbye between two frames.
  */
 #include "filter/websocket.h"
+#include "h2_actor.h"
 #include "tunnels.h"
 #include "core/facts.h"
 
@@ -354,6 +355,63 @@ static void drained_before_it_stood(struct play *p) {
     nothing_kept(p);
 }
 
+/* ---- a client of HTTP/2 ---- */
+
+static struct h2_actor *h2_open(struct play *p, int *s) {
+    struct h2_actor *c = h2_client(p);
+    h2_headers(c, 1, 0,
+               ":method: CONNECT\n:protocol: websocket\n:scheme: http\n:authority: shop.example\n"
+               ":path: /chat?x=1\nsec-websocket-version: 13\nsec-websocket-protocol: chat");
+    *s = play_accept(p, 0);
+    play_head(p, *s, "GET /chat?x=1 HTTP/1.1\nUpgrade: websocket");
+    agree(p, *s, "");
+    h2_expect(c, 1, 0, ":status: 200\nsec-websocket-protocol: chat\n!sec-websocket-accept");
+    return c;
+}
+static void h2_frames(struct h2_actor *c, int s) {
+    unsigned char frame[64];
+    h2_frame(c, NGHTTP2_DATA, 0, 1, frame, frame_of(frame, FIN | TEXT, "hello", true));
+    hear_frame(c->p, s, FIN | TEXT, "hello", true);
+    say_frame(c->p, s, FIN | TEXT, "hi", false);
+    h2_expect_bytes(c, 1, 0, frame, frame_of(frame, FIN | TEXT, "hi", false));
+}
+
+static void h2_refused(struct play *p) {
+    unsigned char frame[64];
+    int s;
+    struct h2_actor *c = h2_open(p, &s);
+    h2_frames(c, s);
+    h2_frame(c, NGHTTP2_DATA, 0, 1, frame, frame_of(frame, FIN | TEXT, "bare", false));
+    hear_close(p, s, 1002, "malformed frame");
+    h2_expect_data(c, 1, H2_END,
+                   "\x88\x11\x03\xea"
+                   "malformed frame");
+    play_end(p, s);
+    play_close(p, s);
+    h2_get(c, 3, "/next"); /* the connection goes on */
+    s = play_accept(p, 0);
+    play_head(p, s, "GET /next");
+    play_send(p, s, "HTTP/1.1 204 No\r\n\r\n");
+    h2_expect(c, 3, H2_END, ":status: 204");
+}
+
+static void h2_drained(struct play *p) {
+    unsigned char frame[64];
+    int s;
+    struct h2_actor *c = h2_open(p, &s);
+    h2_frames(c, s);
+    rig_drain(p->rig);
+    h2_expect_data(c, 1, 0,
+                   "\x88\x0c\x03\xe9"
+                   "going away");
+    hear_close(p, s, 1001, "going away");
+    h2_frame(c, NGHTTP2_DATA, H2_END, 1, frame, frame_of(frame, FIN | CLOSE, "\x03\xe9", true));
+    say_frame(p, s, FIN | CLOSE, "\x03\xe9", false);
+    h2_expect_data(c, 1, H2_END, "");
+    play_end(p, s);
+    h2_closed(c);
+}
+
 /* ---- without WebSockets ---- */
 
 static void off(struct play *p) {
@@ -405,6 +463,8 @@ static const struct scene scenes[] = {
     {.name = "drained without an answer", .fn = drained_without_an_answer, SHIPPED},
     {.name = "drained within a frame", .fn = drained_within_a_frame, SHIPPED},
     {.name = "drained before it stood", .fn = drained_before_it_stood, SHIPPED},
+    {.name = "h2, refused", .fn = h2_refused, SHIPPED},
+    {.name = "h2, drained", .fn = h2_drained, SHIPPED},
     {.name = "off", .fn = off, .rig = {.tune = off_conf}},
     {.name = "silent", .fn = silent, SHIPPED},
 };

@@ -122,6 +122,7 @@ static void both_ways(void **state) {
     close(c);
     turns();
     assert_int_equal(last.end, X_END_COMPLETED);
+    assert_int_equal(last.status, 101);
     assert_int_equal(records[X_END_COMPLETED], 1);
 }
 

@@ -18,7 +18,9 @@ static void get(struct play *p) {
     play_check(p, n == 1);
     h2_headers(s, n, 0, ":status: 200\ncontent-length: 2\nx-two: 2");
     h2_data(s, n, H2_END, "ok");
-    play_head(p, c, "HTTP/1.1 200 OK\r\n\nContent-Length: 2\r\n\nx-two: 2\nVia: 2 sluice\r\n\n!Transfer-Encoding");
+    play_head(p, c,
+              "HTTP/1.1 200 OK\r\n\nContent-Length: 2\r\n\nx-two: 2\nVia: 2 "
+              "sluice\r\n\n!Transfer-Encoding");
     play_expect(p, c, "ok");
     play_nothing(p, c);
     h2_nothing(s);

@@ -18,7 +18,8 @@ SHOP = os.path.join(ROOT, 'examples', 'shop', 'sluice.yaml')
 dev_certificates()  # those that examples/shop names
 # What meson calls a library, its word in docs/dependencies.md, and its package.
 LIBRARIES = {'yaml-0.1': ('libyaml', 'libyaml-dev'), 'libpcre2-8': ('PCRE2', 'libpcre2-dev'),
-             'libcares': ('c-ares', 'libc-ares-dev'), 'libcrypto': ('libcrypto', 'libssl-dev')}
+             'libcares': ('c-ares', 'libc-ares-dev'), 'openssl': ('OpenSSL', 'libssl-dev'),
+             'libnghttp2': ('nghttp2', 'libnghttp2-dev')}
 COMMANDS = ['run', 'check', 'explain', 'routes', 'schema', 'reload', 'status', 'help']
 
 
@@ -30,7 +31,8 @@ def read(path):
 def documents():
     found = glob.glob(os.path.join(ROOT, '*.md'))
     for folder in ('docs', 'examples', 'tests', 'bench'):
-        found += glob.glob(os.path.join(ROOT, folder, '**', '*.md'), recursive=True)
+        found += [f for f in glob.glob(os.path.join(ROOT, folder, '**', '*.md'), recursive=True)
+                  if 'node_modules' not in f]
     return sorted(os.path.relpath(f, ROOT) for f in found)
 
 

@@ -41,7 +41,7 @@ Routes (`routes`), all of any method; HEAD gets the head alone:
     /length?say=N&send=M   content-length N, M bytes, END_STREAM
     /header?name=N&value=V an answer with that field, unchecked
     /fields/N?size=M       an answer with N fields of M bytes each
-    CONNECT :protocol      extended CONNECT (RFC 8441): 200, then echoes bytes; path /refuse: 403
+    CONNECT :protocol      extended CONNECT (RFC 8441): 200, then each WebSocket frame comes back unmasked; /refuse: 403
     /package.Service/Method  gRPC: echoes each message. Method Fail: trailers-only, status 5; Sum: the number of messages as one message at the end
 """
 import argparse
@@ -685,12 +685,47 @@ def _tunnel(s):
         s.respond(403, body=b'no')
         return
     s.head(200)
+    frames = WsFrames()
     while True:
         data = s.read()
         if not data:
             break
-        s.data(data)
+        for first, payload in frames.feed(data):
+            s.data(ws_frame(payload, first))
     s.end()
+
+
+class WsFrames:
+    """Cuts what a WebSocket client says into frames: (first byte, payload)."""
+
+    def __init__(self):
+        self.pending = b''
+
+    def feed(self, data):
+        self.pending += data
+        out = []
+        while len(self.pending) >= 2:
+            n, at = self.pending[1] & 127, 2
+            if n > 125:
+                at = 4 if n == 126 else 10
+                n = int.from_bytes(self.pending[2:at], 'big')
+            if len(self.pending) < at + 4 + n:
+                break
+            mask, payload = self.pending[at:at + 4], self.pending[at + 4:at + 4 + n]
+            whole = (mask * (n // 4 + 1))[:n]
+            payload = (int.from_bytes(payload, 'big') ^ int.from_bytes(whole, 'big')).to_bytes(n, 'big')
+            out.append((self.pending[0], payload))
+            self.pending = self.pending[at + 4 + n:]
+        return out
+
+
+def ws_frame(payload, first=0x82, client=False):
+    """A whole binary message in one frame; of a client masked with zeros."""
+    n = len(payload)
+    size = bytes([n]) if n < 126 else b'\x7e' + struct.pack('>H', n) if n < 65536 else b'\x7f' + struct.pack('>Q', n)
+    if not client:
+        return bytes([first]) + size + payload
+    return bytes([first, size[0] | 128]) + size[1:] + b'\0\0\0\0' + payload
 
 
 class GrpcFrames:

@@ -14,7 +14,7 @@ import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 from gateway import Closed, Gateway, Upstream, free_port, listening, wait_until
-from h2_service import H2Service, pattern
+from h2_service import H2Service, pattern, ws_frame
 from tap import contains, equal, run, skip, test
 
 CONFIG = '''
@@ -304,8 +304,9 @@ def websockets_by_extended_connect():
             s = service.requests[0]
             equal((s.method, s.protocol, s.path), ('CONNECT', 'websocket', '/chat'))
             for piece in (b'hello', pattern(200000)):
-                c.send(piece)
-                equal(c.take(len(piece)), piece)
+                c.send(ws_frame(piece, client=True))
+                answer = ws_frame(piece)
+                equal(c.take(len(answer)), answer)
         with gw.client() as c:
             got = c.request(CHAT.replace(b'/chat', b'/refuse'))
             equal((got.status, got.body), (403, b'no'))

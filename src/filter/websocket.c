@@ -25,7 +25,7 @@ static const struct schema_field fields[] = {
     {.key = "max_fragments",
      .type = &count,
      W(limits.fragments_max),
-     .shipped = "65536",
+     .shipped = "131072",
      .doc = "Fragments of one message; 0: any number."},
     {.key = "ping_rate",
      .type = &rate,

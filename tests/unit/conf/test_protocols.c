@@ -275,7 +275,7 @@ static void shipped_on_routes_that_forward(void **state) {
     assert_false(w->off || g->off || w->limits.utf8);
     assert_int_equal(w->limits.frame_max, 16 << 20);
     assert_int_equal(w->limits.message_max, 16 << 20);
-    assert_int_equal(w->limits.fragments_max, 1024);
+    assert_int_equal(w->limits.fragments_max, 131072);
     assert_int_equal(w->ping_rate, 10);
     assert_int_equal(g->max_message, 4 << 20);
     assert_null(conf_of(s, "answer", &websocket_ops));

@@ -43,7 +43,6 @@ struct session {
     bool broken;        /* nothing can be read or written any more */
     bool mute;          /* the peer takes no more; what it said before that can still be read */
     bool ended;         /* the transport has */
-    bool silent;        /* no goodbye: what was said is not whole */
     bool said_goodbye;  /* close_notify is out, or kept */
     bool said_all;      /* the peer said goodbye */
     bool fin;           /* a FIN follows what is kept */

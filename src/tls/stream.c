@@ -177,7 +177,7 @@ static void tls_writable(struct stream *s) {
 static bool goodbye(struct session *t) {
     struct wire *w = wire_mine();
     size_t plain;
-    if (!w || !t->done || t->broken || t->mute || t->silent)
+    if (!w || !t->done || t->broken || t->mute)
         return true;
     if (!t->said_goodbye) {
         ERR_clear_error();
@@ -209,12 +209,6 @@ const struct stream_ops tls_stream = {.read = tls_read,
                                       .shut = tls_shut,
                                       .writable = tls_writable,
                                       .drop = tls_drop};
-
-void tls_break(struct stream *s) {
-    struct session *t = tls_is(s) ? s->layer : NULL;
-    if (t)
-        t->silent = true;
-}
 
 struct tls_events tls_take_events(struct stream *s) {
     struct session *t = s->layer;

@@ -53,10 +53,6 @@ struct tls_events {
 };
 struct tls_events tls_take_events(struct stream *s);
 
-/* What was said is not whole (an answer breaks off): no close_notify, so that nobody takes its end
- * for the end. Before stream_close; does nothing for a stream without TLS. */
-void tls_break(struct stream *s);
-
 /* Once per process, before threads (whoever creates a server or client calls it as well); and in
  * each thread at its end (its buffers, its kept sessions). */
 void tls_init(void);

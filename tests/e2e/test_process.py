@@ -185,12 +185,15 @@ def a_pid_file(args):
 @test
 def workers_are_threads():
     with gateway(('--no-supervisor', '--workers', '3')) as gw:
-        names = set()
-        for task in os.listdir(f'/proc/{gw.process.pid}/task'):
-            with open(f'/proc/{gw.process.pid}/task/{task}/comm', encoding='ascii') as f:
-                names.add(f.read().strip())
-        equal({'sluice-0', 'sluice-1', 'sluice-2'} - names, set())
-        equal('sluice-3' in names, False)
+        def names():
+            found = set()
+            for task in os.listdir(f'/proc/{gw.process.pid}/task'):
+                with open(f'/proc/{gw.process.pid}/task/{task}/comm', encoding='ascii') as f:
+                    found.add(f.read().strip())
+            return found
+        # The sockets are there before the threads.
+        wait_until(lambda: {'sluice-0', 'sluice-1', 'sluice-2'} <= names(), 'three workers by name')
+        equal('sluice-3' in names(), False)
         equal(gw.metrics()['sluice_workers'], 3)
 
 

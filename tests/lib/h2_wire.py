@@ -98,3 +98,91 @@ def frames(received):
 def code(f):
     """Of RST_STREAM and GOAWAY."""
     return struct.unpack('>I', f.payload[:4] if f.kind == RST_STREAM else f.payload[4:8])[0]
+
+
+class Peer:
+    """A client on a socket that says what it is told and sorts what it hears; it acknowledges SETTINGS and PING."""
+
+    def __init__(self, sock, timeout=20, hello=PREFACE + settings()):
+        self.sock, self.decoder, self.received = sock, Decoder(), b''
+        self.heads = collections.defaultdict(list)   # by stream: dicts of decoded fields
+        self.bodies = collections.defaultdict(bytes)
+        self.windows = collections.Counter()         # WINDOW_UPDATE increments
+        self.ended, self.resets, self.sizes = set(), {}, collections.defaultdict(list)
+        self.pings, self.acks, self.settings, self.goaways, self.closed = [], 0, {}, [], False
+        sock.settimeout(timeout)
+        self.send(hello)
+
+    def send(self, *parts):
+        try:
+            self.sock.sendall(b''.join(parts))
+        except (BrokenPipeError, ConnectionResetError):
+            self.closed = True
+
+    def hear(self):
+        """Some bytes, or the end."""
+        try:
+            got = self.sock.recv(65536)
+        except ConnectionResetError:
+            got = b''
+        self.closed = not got
+        whole, self.received = frames(self.received + got)
+        for f in whole:
+            self.take(f)
+
+    def take(self, f):
+        if f.kind == HEADERS:
+            assert f.flags & END_HEADERS, 'a block in several frames'
+            self.heads[f.stream].append(dict(self.decoder.decode(f.payload)))
+        elif f.kind == DATA:
+            self.bodies[f.stream] += f.payload
+            self.sizes[f.stream].append(len(f.payload))
+        elif f.kind == RST_STREAM:
+            self.resets[f.stream] = code(f)
+        elif f.kind == GOAWAY:
+            self.goaways.append((int.from_bytes(f.payload[:4], 'big'), code(f)))
+        elif f.kind == WINDOW_UPDATE:
+            self.windows[f.stream] += int.from_bytes(f.payload, 'big')
+        elif f.kind == PING:
+            if f.flags & ACK:
+                self.pings.append(f.payload)
+            else:
+                self.send(frame(PING, ACK, 0, f.payload))
+        elif f.kind == SETTINGS and f.flags & ACK:
+            self.acks += 1
+        elif f.kind == SETTINGS:
+            self.settings.update(struct.unpack('>HI', f.payload[i:i + 6]) for i in range(0, len(f.payload), 6))
+            self.send(frame(SETTINGS, ACK))
+        if f.kind in (HEADERS, DATA) and f.flags & END_STREAM:
+            self.ended.add(f.stream)
+
+    def until(self, condition, what):
+        while not condition():
+            if self.closed:
+                raise AssertionError(f'the connection ended, waiting for {what}: GOAWAY {self.goaways}, '
+                                     f'resets {self.resets}')
+            self.hear()
+
+    def over(self, stream):
+        return stream in self.ended or stream in self.resets
+
+    def answer(self, stream):
+        """The status of the final answer, once it is whole."""
+        self.until(lambda: self.over(stream), f'the answer on stream {stream}')
+        finals = [h for h in self.heads[stream] if h.get(':status', '1')[0] != '1']
+        return int(finals[0][':status']) if finals else None
+
+    def error(self):
+        """The code of a GOAWAY that is one, and the connection's end."""
+        while not self.closed:
+            self.hear()
+        return next((c for _, c in self.goaways if c), None)
+
+    def close(self):
+        self.sock.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()

@@ -71,6 +71,7 @@ static void final_head(struct h2_stream *s) {
     else
         body_want(x->down_half.sink);
     s->told = true;
+    c->unsent++;
     if (n == 0)
         c->broken = true; /* there was no memory */
     else
@@ -208,6 +209,7 @@ int h2_answer_send(nghttp2_session *session, nghttp2_frame *frame, const uint8_t
 void h2_answer_ended(struct h2_stream *s) {
     struct h2_conn *c = s->c;
     s->answered = true;
+    c->unsent--;
     if (!s->request_done)
         h2_check(c,
                  nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR));

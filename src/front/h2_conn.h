@@ -75,6 +75,7 @@ struct h2_conn {
     uint64_t stall_since, stall_bytes;
     uint64_t held, owed; /* DATA: perhaps in bodies; of the connection's window, not given back */
     uint32_t alive, gone_now;     /* exchanges; reset by the client in this read */
+    uint32_t unsent;              /* answers that have begun and not ended */
     uint32_t last_id, refused_to; /* of GOAWAY; late streams up to it have been refused */
     uint32_t lingered;
     uint8_t state, leave;
@@ -116,6 +117,7 @@ void h2_idle(struct h2_conn *c);      /* its last exchange has ended */
 void h2_end_streams(struct list *streams, enum fault why);
 void h2_lost(struct h2_conn *c, enum fault why); /* everything ends now; RST */
 void h2_done(struct h2_conn *c);                 /* all is said: lingers, closes */
+bool h2_worn_out(const struct h2_conn *c);       /* old, or of many requests */
 void h2_leave_soon(struct h2_conn *c);           /* GOAWAY in two steps */
 
 /* h2_session.c */
@@ -138,6 +140,7 @@ void h2_stream_trailers(struct h2_stream *s); /* a header block behind the body 
 void h2_stream_headers(struct h2_stream *s, bool trailers, bool end); /* the block is whole */
 void h2_stream_data(struct h2_stream *s, const char *p, size_t n);
 void h2_stream_end(struct h2_stream *s, struct head *trailers); /* END_STREAM */
+void h2_stream_late(struct h2_stream *s); /* its body does not come: 408 */
 void h2_streams_start(struct h2_conn *c);
 void h2_stream_room(struct h2_stream *s); /* window for as much as its body takes */
 /* RST_STREAM, and the exchange ends. */

@@ -195,8 +195,12 @@ void h2_output_late(struct output *o) {
     make(c);
     if (!c->broken && !write_out(c))
         return;
-    if (!ended(c) && c->full)
+    if (ended(c))
+        return;
+    if (c->full)
         loop_late_output(&h2_thread(c)->loop, &c->late);
+    else if (c->unsent) /* for want of windows, or of more of the answer */
+        h2_look_soon(c);
 }
 
 void h2_output_last(struct h2_conn *c) {

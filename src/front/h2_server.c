@@ -8,13 +8,7 @@
 #include "front/h2_conn.h"
 #include "core/h1_wire.h"
 
-enum {
-    LINGER_MS = 2000,
-    LINGER_BYTES = 64 * 1024,
-    LOOK_MS = 1000,
-    NOTICE_MS = 1000,
-    RATE_AFTER_S = 10
-};
+enum { LINGER_MS = 2000, LINGER_BYTES = 64 * 1024, LOOK_MS = 1000, NOTICE_MS = 1000 };
 
 static struct h2_conn *conn_of(struct door *d) {
     return container_of(d, struct h2_conn, door);
@@ -131,8 +125,7 @@ void h2_leave_soon(struct h2_conn *c) {
         return;
     c->leave = H2_NOTICED;
     c->since = h2_now(c);
-    h2_check(c, nghttp2_submit_shutdown_notice(c->session));
-    h2_check(c, nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL));
+    h2_check(c, nghttp2_submit_shutdown_notice(c->session)); /* a PING goes behind it */
     h2_dirty(c);
     h2_look_soon(c);
 }
@@ -157,28 +150,26 @@ static bool too_old(const struct h2_conn *c) {
            h2_passed_ms(c, c->door.opened) >= ms * (900 * 1024 + 200 * (mixed >> 54)) / 1024 / 1000;
 }
 
+bool h2_worn_out(const struct h2_conn *c) {
+    const struct limits_conf *l = h2_limits(c);
+    uint32_t n = c->frames.streams;
+    return (l->keepalive_requests && n >= l->keepalive_requests) ||
+           (l->h2_max_total_streams && n >= l->h2_max_total_streams) || too_old(c);
+}
+
 /* ---- time ---- */
 
-/* The body's next byte is the client's turn. What waits in the socket is not late. */
+/* The body's next byte is the client's turn. What waits in the socket is not late, and a header
+ * block has a time of its own. */
 static bool body_awaited(const struct h2_stream *s) {
-    return !s->request_done && !s->x->streams && !s->c->door.stream.readable &&
+    return !s->request_done && s->c->section_of != s && !s->x->streams &&
+           !s->c->door.stream.readable &&
            (s->x->state == X_NEW || body_room(&s->x->up_half.source) > 0);
 }
 
 static bool body_late(const struct h2_stream *s) {
-    const struct limits_conf *l = h2_route_limits(s);
-    uint64_t seconds = h2_passed_ms(s->c, s->body_since) / 1000;
-    return (l->body_idle_timeout_ms &&
-            h2_passed_ms(s->c, s->body_last) >= l->body_idle_timeout_ms) ||
-           (seconds >= RATE_AFTER_S && s->body_bytes < l->body_min_rate * seconds);
-}
-
-static void refuse_late(struct h2_stream *s) {
-    s->held = false;
-    if (s->x->state == X_NEW)
-        exchange_refuse(s->x, FAULT_BODY_TIMEOUT);
-    else
-        exchange_fail(s->x, FAULT_BODY_TIMEOUT, NULL);
+    uint64_t ms = h2_route_limits(s)->body_idle_timeout_ms;
+    return ms && h2_passed_ms(s->c, s->body_last) >= ms;
 }
 
 /* True: something of it is the client's turn. */
@@ -189,7 +180,7 @@ static bool look_at(struct h2_stream *s) {
     }
     bool awaited = body_awaited(s);
     if (awaited && body_late(s))
-        refuse_late(s);
+        h2_stream_late(s);
     return awaited || s->stall_since;
 }
 
@@ -232,7 +223,7 @@ static void look(struct h2_conn *c) {
         h2_flooded(c, H2_FLOOD_HEADERS, "a header block that does not end");
     if (c->leave == H2_NOTICED && h2_passed_ms(c, c->since) >= NOTICE_MS)
         h2_goaway_last(c);
-    if (c->leave == H2_STAYS && c->alive && too_old(c))
+    if (c->alive && too_old(c))
         h2_leave_soon(c);
     bool watch = look_at_streams(c);
     if (watch || c->blocked || c->frames.block || c->leave != H2_STAYS)

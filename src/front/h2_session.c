@@ -203,6 +203,8 @@ static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *c
         break;
     case NGHTTP2_GOAWAY:
         count_goaway(c, frame->goaway.error_code);
+        if (c->leave == H2_NOTICED) /* when it comes back the client has heard */
+            h2_check(c, nghttp2_submit_ping(session, NGHTTP2_FLAG_NONE, NULL));
         break;
     default:
         break;

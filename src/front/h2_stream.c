@@ -1,6 +1,8 @@
 /* One stream: from its header blocks and DATA to an exchange and its body. */
 #include "front/h2_conn.h"
 
+enum { RATE_AFTER_S = 10 };
+
 /* ---- ends ---- */
 
 void h2_stream_leave(struct h2_stream *s) {
@@ -17,6 +19,7 @@ void h2_stream_leave(struct h2_stream *s) {
         }
     nghttp2_session_set_stream_user_data(c->session, s->id, NULL);
     s->x = NULL;
+    c->unsent -= s->told && !s->answered;
     if (--c->alive == 0)
         h2_idle(c);
     if (c->owed)
@@ -102,9 +105,8 @@ struct h2_stream *h2_stream_open(struct h2_conn *c, int32_t id) {
     door_facts(&c->door, x, "HTTP/2.0", 20);
     c->rules = rules_of(x);
     h2_section_start(&s->section, H2_REQUEST, &x->req, &l->h1_request, &c->rules);
-    if (c->leave == H2_STAYS &&
-        ((l->keepalive_requests && c->frames.streams >= l->keepalive_requests) ||
-         (l->h2_max_total_streams && c->frames.streams >= l->h2_max_total_streams)))
+    s->body_since = s->body_last = h2_now(c);
+    if (h2_worn_out(c))
         h2_leave_soon(c);
     return s;
 }
@@ -160,7 +162,6 @@ static bool request_head(struct h2_stream *s, bool end) {
     s->expect = s->m.expect_continue;
     s->left = s->m.tunnel ? -1 : s->m.length;
     x->up_half.length = s->left;
-    s->body_since = s->body_last = h2_now(s->c);
     queue(s);
     return true;
 }
@@ -201,6 +202,22 @@ static void push(struct h2_stream *s, const char *p, size_t n) {
         h2_stream_reset(s, NGHTTP2_INTERNAL_ERROR, FAULT_OUT_OF_MEMORY);
 }
 
+/* 240 B/s after 10 s, or what the configuration says: a client that trickles holds nobody up for
+ * long. */
+static bool too_slow(const struct h2_stream *s) {
+    uint64_t rate = h2_route_limits(s)->body_min_rate;
+    uint64_t seconds = h2_passed_ms(s->c, s->body_since) / 1000;
+    return rate && !s->x->streams && seconds >= RATE_AFTER_S && s->body_bytes < rate * seconds;
+}
+
+void h2_stream_late(struct h2_stream *s) {
+    s->held = false;
+    if (s->x->state == X_NEW)
+        exchange_refuse(s->x, FAULT_BODY_TIMEOUT);
+    else
+        exchange_fail(s->x, FAULT_BODY_TIMEOUT, NULL);
+}
+
 /* The last byte of a declared length waits for END_STREAM: a service would take the request for
  * whole before we know that no more comes. */
 void h2_stream_data(struct h2_stream *s, const char *p, size_t n) {
@@ -218,6 +235,8 @@ void h2_stream_data(struct h2_stream *s, const char *p, size_t n) {
         s->last_byte = p[--n];
     }
     push(s, p, n);
+    if (s->x && too_slow(s))
+        h2_stream_late(s);
     if (s->x && s->window < (int64_t)s->x->up_half.source.limit / 2)
         h2_stream_room(s);
 }

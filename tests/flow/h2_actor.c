@@ -217,9 +217,10 @@ static void heard(struct h2_actor *a, unsigned type, uint8_t flags, uint32_t str
         heard_block(a, flags, stream, p, n);
         return;
     case NGHTTP2_PING:
-        if (!(flags & NGHTTP2_FLAG_ACK) && !a->quiet)
-            h2_frame(a, NGHTTP2_PING, NGHTTP2_FLAG_ACK, 0, p, n);
-        break;
+        if (flags & NGHTTP2_FLAG_ACK || a->quiet)
+            break;
+        h2_frame(a, NGHTTP2_PING, NGHTTP2_FLAG_ACK, 0, p, n);
+        return;
     default:
         break;
     }
@@ -425,6 +426,25 @@ void h2_expect_bytes(struct h2_actor *a, uint32_t stream, unsigned flags, const 
     expect_bytes(a, stream, flags, bytes, n);
 }
 
+void h2_expect_body(struct h2_actor *a, uint32_t stream, const char *pieces) {
+    char body[8192];
+    size_t n = 0;
+    for (bool end = false; !end && !a->p->lost;) {
+        struct h2_frame *f = next_of(a, stream, NGHTTP2_DATA);
+        if (!f)
+            return;
+        must(n + f->n < sizeof body);
+        memcpy(body + n, f->bytes, f->n);
+        n += f->n;
+        end = f->flags & H2_END;
+        give_back(a, stream, f->n, end);
+        free(f);
+    }
+    body[n] = 0;
+    if (!a->p->lost)
+        play_pieces(a->p, a->who, body, pieces);
+}
+
 void h2_filled(struct h2_actor *a, uint32_t stream, size_t n, unsigned flags) {
     must(stream < H2_STREAMS);
     expect_bytes(a, stream, flags, NULL, n);
@@ -486,7 +506,8 @@ void h2_nothing(struct h2_actor *a) {
     h2_hear(a);
     struct h2_frame *f = a->inbox;
     if (a->ended)
-        play_fail(a->p, "actor %d: nothing was to come, but the connection ended", a->who);
+        play_fail(a->p, "actor %d: nothing was to come, but the connection ended%s%s", a->who,
+                  f ? ", before that " : "", f ? frame_name(f->type) : "");
     else if (f)
         play_fail(a->p, "actor %d: nothing was to come, but %s on stream %u:\n%.300s", a->who,
                   frame_name(f->type), f->stream, f->type < 2 ? f->bytes : "");

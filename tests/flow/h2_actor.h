@@ -87,6 +87,8 @@ uint32_t h2_expect_request(struct h2_actor *a, unsigned flags, const char *piece
 void h2_expect_data(struct h2_actor *a, uint32_t stream, unsigned flags, const char *text);
 void h2_expect_bytes(struct h2_actor *a, uint32_t stream, unsigned flags, const void *bytes,
                      size_t n);
+/* All DATA up to the stream's end; it holds these pieces. */
+void h2_expect_body(struct h2_actor *a, uint32_t stream, const char *pieces);
 void h2_filled(struct h2_actor *a, uint32_t stream, size_t n, unsigned flags);
 void h2_expect_rst(struct h2_actor *a, uint32_t stream, uint32_t code);
 uint32_t h2_expect_goaway(struct h2_actor *a, uint32_t code); /* its last stream */

@@ -140,7 +140,7 @@ void h2_stream_trailers(struct h2_stream *s); /* a header block behind the body 
 void h2_stream_headers(struct h2_stream *s, bool trailers, bool end); /* the block is whole */
 void h2_stream_data(struct h2_stream *s, const char *p, size_t n);
 void h2_stream_end(struct h2_stream *s, struct head *trailers); /* END_STREAM */
-void h2_stream_late(struct h2_stream *s); /* its body does not come: 408 */
+void h2_stream_late(struct h2_stream *s);                       /* its body does not come: 408 */
 void h2_streams_start(struct h2_conn *c);
 void h2_stream_room(struct h2_stream *s); /* window for as much as its body takes */
 /* RST_STREAM, and the exchange ends. */

@@ -223,6 +223,14 @@ class Bench:
                                         f'the best: {best:.0f} us'))
         return ratios, verdicts
 
+    def run(self, name):
+        if name in SCENARIOS:
+            self.run_load(name)
+        elif name in HELD:
+            self.run_held(name)
+        else:
+            getattr(self, 'run_' + name)()
+
     def run_load(self, name):
         scenario = SCENARIOS[name]
         out = self.rounds({n: (n, scenario.setup, scenario.args) for n in self.names
@@ -564,12 +572,11 @@ def main():
     try:
         bench.start_origin()
         for name in chosen:
-            if name in SCENARIOS:
-                bench.run_load(name)
-            elif name in HELD:
-                bench.run_held(name)
-            else:
-                getattr(bench, 'run_' + name)()
+            try:
+                bench.run(name)
+            except RuntimeError as e:  # the others are worth their time all the same
+                print(f'bench: {name}: {e}', file=sys.stderr)
+                bench.stop_proxies()
         save(bench, o, not o.only and not o.quick and bench.names == list(ALL))
     finally:
         bench.close()

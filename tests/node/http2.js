@@ -51,7 +51,9 @@ for (const [kind, url] of [['clear text', plain], ['TLS', secure]]) {
   });
   check(`${kind}: a server's reset reaches the client`, async () => {
     const session = open();
-    await assert.rejects(ask(session, { ':path': '/reset?after=data' }));
+    // Or, where the answer's head had not left the gateway yet, a whole answer that says so.
+    const broken = await ask(session, { ':path': '/reset?after=data' }).catch(() => null);
+    assert.ok(!broken || broken.headers[':status'] === 502);
     assert.strictEqual((await ask(session, { ':path': '/' })).body, 'ok');
     session.close();
   });

@@ -89,8 +89,9 @@ static enum io_result more(struct stream *s, struct wire *w, bool *dry) {
     return r;
 }
 
-/* A ticket of TLS 1.3 rides with the first answer, a client's last flight with the first request;
- * the client's leaves at the end of the turn at the latest. */
+/* A ticket of TLS 1.3 rides with an answer that comes in this turn, a client's last flight with the
+ * first request; both leave at its end at the latest: a peer may wait for a sign that we have what
+ * it said before it says more (Nagle's algorithm, 40 ms). */
 static bool last_flight(struct loop *l, struct session *t, struct wire *w) {
     size_t plain;
     if (!w->out_n)
@@ -99,8 +100,7 @@ static bool last_flight(struct loop *l, struct session *t, struct wire *w) {
         return session_send(t, w, &plain) != IO_RESET;
     if (!session_hold(t, w))
         return false;
-    if (!t->server)
-        loop_late_output(l, &t->late);
+    loop_late_output(l, &t->late);
     return true;
 }
 

@@ -71,12 +71,12 @@ static const unsigned char refused[] = {21 /* alert */,     3, 1, 0, 2, 2 /* fat
 
 static enum io_result more(struct stream *s, struct wire *w, bool *dry) {
     struct session *t = s->layer;
-    size_t room = hello_room(t), plain;
+    size_t room = hello_room(t);
     if (!room) {
         session_failed_as(t, "the ClientHello is longer than %d bytes", HELLO_MAX);
         memcpy(w->out, refused, sizeof refused);
         w->out_n = sizeof refused;
-        session_send(t, w, &plain);
+        session_send(t, w);
         return IO_RESET;
     }
     enum io_result r = session_receive(s, w, room, dry);
@@ -93,11 +93,10 @@ static enum io_result more(struct stream *s, struct wire *w, bool *dry) {
  * first request; both leave at its end at the latest: a peer may wait for a sign that we have what
  * it said before it says more (Nagle's algorithm, 40 ms). */
 static bool last_flight(struct loop *l, struct session *t, struct wire *w) {
-    size_t plain;
     if (!w->out_n)
         return true;
     if (SSL_version(t->ssl) < TLS1_3_VERSION || t->kept)
-        return session_send(t, w, &plain) != IO_RESET;
+        return session_send(t, w) != IO_RESET;
     if (!session_hold(t, w))
         return false;
     loop_late_output(l, &t->late);
@@ -105,9 +104,8 @@ static bool last_flight(struct loop *l, struct session *t, struct wire *w) {
 }
 
 static enum tls_step failed(struct session *t, struct wire *w) {
-    size_t plain;
     session_failed(t);
-    session_send(t, w, &plain);
+    session_send(t, w);
     t->broken = true;
     w->feed = SPAN_NONE;
     return TLS_FAILED;
@@ -130,7 +128,6 @@ enum tls_step tls_handshake(struct loop *l, struct stream *s, struct span early)
     struct session *t = s->layer;
     struct wire *w = wire_mine();
     bool dry = false;
-    size_t plain;
     if (!w || t->broken || t->mute)
         return TLS_FAILED;
     if (t->done)
@@ -147,7 +144,7 @@ enum tls_step tls_handshake(struct loop *l, struct stream *s, struct span early)
             return failed(t, w);
         if (w->feed.n)
             continue;
-        if (session_send(t, w, &plain) == IO_RESET)
+        if (session_send(t, w) == IO_RESET)
             dry = false; /* receiving tells why */
         if (dry) {
             s->readable = false;

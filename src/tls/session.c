@@ -76,30 +76,30 @@ bool session_hold(struct session *t, struct wire *w) {
     return !t->broken;
 }
 
-static enum io_result sent_all(struct session *t, struct wire *w, size_t *plain) {
-    *plain = t->kept ? t->kept->owed : 0;
+static enum io_result sent_all(struct session *t, struct wire *w) {
+    if (t->kept)
+        t->left += t->kept->owed;
     for (unsigned i = 0; i < w->marks; i++)
-        *plain += w->mark[i].plain;
+        t->left += w->mark[i].plain;
     if (t->kept)
         drop_kept(t);
     settle(w);
     return IO_OK;
 }
 
-static enum io_result sent_some(struct session *t, struct wire *w, size_t n, size_t *plain) {
+static enum io_result sent_some(struct session *t, struct wire *w, size_t n) {
     if (!merge(t, w))
         return IO_RESET;
     t->held = false;
-    *plain = advance(t->kept, n);
+    t->left += advance(t->kept, n);
     return IO_AGAIN;
 }
 
-enum io_result session_send(struct session *t, struct wire *w, size_t *plain) {
+enum io_result session_send(struct session *t, struct wire *w) {
     struct iovec iov[2];
     size_t old = kept_left(t), all = old + w->out_n;
     int n = 0;
     ssize_t r;
-    *plain = 0;
     if (t->mute) {
         settle(w);
         return IO_RESET;
@@ -116,8 +116,8 @@ enum io_result session_send(struct session *t, struct wire *w, size_t *plain) {
     if (r < 0 && errno == EAGAIN)
         r = 0;
     enum io_result result = r < 0              ? IO_RESET
-                            : (size_t)r == all ? sent_all(t, w, plain)
-                                               : sent_some(t, w, (size_t)r, plain);
+                            : (size_t)r == all ? sent_all(t, w)
+                                               : sent_some(t, w, (size_t)r);
     if (result == IO_RESET) {
         t->mute = true;
         settle(w);
@@ -176,9 +176,8 @@ bool session_leave(struct session *t, struct wire *w) {
 static void late(struct output *o) {
     struct session *t = container_of(o, struct session, late);
     struct wire *w = wire_mine();
-    size_t plain;
     if (w && t->kept && t->held)
-        session_send(t, w, &plain); /* a failure is seen by the next call */
+        session_send(t, w); /* a failure is seen by the next call */
 }
 
 struct session *session_create(SSL *ssl, int fd, bool server) {

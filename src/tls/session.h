@@ -37,6 +37,7 @@ struct session {
     uint32_t messages;  /* after the handshake, in this second (E06) */
     uint64_t messages_since;
     struct tls_events events;
+    size_t left;   /* plain bytes that have left and that the next write reports */
     uint8_t batch; /* records to encrypt before they are sent: more while the peer takes all */
     bool server, done;
     bool held;          /* kept waits for the next write (tickets) or the end of the turn */
@@ -60,8 +61,8 @@ must_use struct session *session_create(SSL *ssl, int fd, bool server);
 void session_free(struct session *t);
 
 /* What is kept and what OpenSSL left in the wire goes to the socket. IO_AGAIN: not all did, the
- * rest is kept. *plain: of records that have left entirely. */
-enum io_result session_send(struct session *t, struct wire *w, size_t *plain);
+ * rest is kept. What records that have left entirely stood for is added to `left`. */
+enum io_result session_send(struct session *t, struct wire *w);
 /* What OpenSSL left in the wire waits. False: no memory. */
 must_use bool session_hold(struct session *t, struct wire *w);
 /* What was left over is what OpenSSL reads next. */

@@ -6,13 +6,12 @@
 /* ---- reading ---- */
 
 static void broke(struct session *t, struct wire *w) {
-    size_t plain;
     if (session_flooded(t))
         session_failed_as(t, "more than %d handshake messages came in a second",
                           MESSAGES_PER_SECOND);
     session_failed(t);
     if (w->out_n) /* the alert that OpenSSL wrote */
-        session_send(t, w, &plain);
+        session_send(t, w);
     t->broken = true;
 }
 
@@ -54,7 +53,6 @@ static enum io_result read_all(struct stream *s, struct wire *w, struct iovec ro
 static enum io_result tls_read(struct stream *s, void *p, size_t n, size_t *got) {
     struct session *t = s->layer;
     struct wire *w = wire_mine();
-    size_t plain;
     *got = 0;
     if (t->broken || !t->done || !w)
         return IO_RESET;
@@ -75,7 +73,7 @@ static enum io_result tls_read(struct stream *s, void *p, size_t n, size_t *got)
         s->hung_up = true; /* what was read comes first, and the end with the next call */
     if (!session_leave(t, w))
         r = IO_RESET;
-    if (w->out_n && session_send(t, w, &plain) == IO_RESET)
+    if (w->out_n && session_send(t, w) == IO_RESET)
         s->hung_up = true;
     return *got ? IO_OK : r;
 }
@@ -134,40 +132,38 @@ static enum io_result tls_write(struct stream *s, const struct iovec *iov, int n
     struct session *t = s->layer;
     struct wire *w = wire_mine();
     struct cursor c = {iov, n, 0};
-    size_t plain = 0;
     enum io_result r = IO_OK;
     *took = 0;
     if (!t->batch)
         t->batch = BATCH_FIRST;
     if (t->broken || t->mute || !t->done || t->said_goodbye || !w)
         return IO_RESET;
-    if (t->kept && t->kept->owed) { /* these bytes come again */
-        skip(&c, t->kept->owed);
-        r = session_send(t, w, took);
-    }
-    skip(&c, 0);
+    /* What comes again: it has left meanwhile, or is kept. */
+    skip(&c, t->left + (t->kept ? t->kept->owed : 0));
+    if (t->kept && t->kept->owed)
+        r = session_send(t, w);
     while (r == IO_OK && c.n) {
         if (!encrypt(t, w, &c)) {
             broke(t, w);
             return IO_RESET;
         }
-        r = session_send(t, w, &plain);
-        *took += plain;
+        r = session_send(t, w);
         t->batch = r != IO_OK                     ? BATCH_FIRST
                    : t->batch < BATCH_RECORDS / 2 ? t->batch * 2
                                                   : BATCH_RECORDS;
     }
+    *took = t->left;
+    t->left = 0;
     return r == IO_AGAIN && *took ? IO_OK : r;
 }
 
 static void tls_writable(struct stream *s) {
     struct session *t = s->layer;
-    size_t plain;
     /* Records wait until their bytes are offered again. */
     if (!t->kept || t->held || t->kept->owed)
         return;
     struct wire *w = wire_mine();
-    if (w && session_send(t, w, &plain) == IO_OK && t->fin)
+    if (w && session_send(t, w) == IO_OK && t->fin)
         env.shutdown(t->fd, SHUT_WR);
 }
 
@@ -176,7 +172,6 @@ static void tls_writable(struct stream *s) {
 /* False: it is not out yet. */
 static bool goodbye(struct session *t) {
     struct wire *w = wire_mine();
-    size_t plain;
     if (!w || !t->done || t->broken || t->mute)
         return true;
     if (!t->said_goodbye) {
@@ -185,7 +180,7 @@ static bool goodbye(struct session *t) {
         ERR_clear_error();
         t->said_goodbye = true;
     }
-    return session_send(t, w, &plain) != IO_AGAIN;
+    return session_send(t, w) != IO_AGAIN;
 }
 
 static void tls_shut(struct stream *s) {

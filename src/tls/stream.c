@@ -193,6 +193,8 @@ static void tls_shut(struct stream *s) {
 
 static void tls_drop(struct stream *s) {
     struct session *t = s->layer;
+    if (!t)
+        return;
     if (!s->abrupt && (!t->kept || !t->kept->owed)) /* else an answer breaks off here */
         goodbye(t);
     session_free(t);

@@ -8,6 +8,7 @@
 #pragma once
 #include "io/tcp.h"
 #include "tls/stream.h"
+#include "tls/trust.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -58,6 +59,14 @@ static inline void pair_plain(void) {
     pair_send_max = pair_recv_max = 0;
     pair_send_budget = SIZE_MAX;
     pair_sends = pair_receives = 0;
+}
+
+/* Of a client, to ask for what its settings do not offer. */
+static inline SSL_CTX *pair_context(struct tls_client *c) {
+    struct trust *t = tls_client_trust(c);
+    SSL_CTX *ctx = t->ctx;
+    trust_unref(t);
+    return ctx;
 }
 
 static inline void pair_ignore(struct watch *w, uint32_t events) {

@@ -5,6 +5,7 @@
 #include "tls/resume.h"
 #include "tls/set.h"
 #include "tls/trust.h"
+#include "tls/verify.h"
 #include <openssl/err.h>
 #include <openssl/sha.h>
 #include <pthread.h>
@@ -38,7 +39,7 @@ static bool set_trust(SSL_CTX *ctx, const struct tls_client_settings *c, unsigne
     struct authority a = {0};
     if (c->insecure_skip_verify)
         return true;
-    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, verify_told);
     if (!c->ca.n) {
         if (!SSL_CTX_set_default_verify_paths(ctx))
             tell(t, TLS_FILE_UNREADABLE, "ca",

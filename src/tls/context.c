@@ -1,7 +1,7 @@
 #include "tls/set.h"
 #include "base/env.h"
-#include "tls/peer.h"
 #include "tls/session.h"
+#include "tls/verify.h"
 #include <openssl/err.h>
 #include <openssl/tls1.h>
 
@@ -49,8 +49,6 @@ static bool remember_name(struct session *t, struct span name) {
     return true;
 }
 
-static int verified(int good, X509_STORE_CTX *c);
-
 static void become(SSL *ssl, const struct tls_host *h) {
     static const int mode[] = {
         [TLS_CLIENT_NONE] = SSL_VERIFY_NONE,
@@ -59,7 +57,7 @@ static void become(SSL *ssl, const struct tls_host *h) {
     };
     if (SSL_get_SSL_CTX(ssl) != h->ctx)
         SSL_set_SSL_CTX(ssl, h->ctx);
-    SSL_set_verify(ssl, mode[h->client->mode], verified);
+    SSL_set_verify(ssl, mode[h->client->mode], verify_told);
     SSL_set_verify_depth(ssl, (int)(h->client->depth ? h->client->depth : PEM_DEPTH));
     SSL_set_session_id_context(ssl, h->context, sizeof h->context);
 }
@@ -134,16 +132,6 @@ static int staple(SSL *ssl, void *arg) {
         OPENSSL_free(copy);
     }
     return SSL_TLSEXT_ERR_NOACK;
-}
-
-/* The chain was judged; what no reader should be deceived by is refused here. */
-static int verified(int good, X509_STORE_CTX *c) {
-    if (good && X509_STORE_CTX_get_error_depth(c) == 0 &&
-        peer_deceives(X509_STORE_CTX_get_current_cert(c))) {
-        X509_STORE_CTX_set_error(c, X509_V_ERR_APPLICATION_VERIFICATION);
-        good = 0;
-    }
-    return good;
 }
 
 /* ---- building ---- */

@@ -48,7 +48,7 @@ static inline const char *certs_path(const char *name) {
 /* In one step, as a careful operator would. */
 static inline void certs_write(const char *path, const void *p, size_t n, mode_t mode) {
     char tmp[160];
-    snprintf(tmp, sizeof tmp, "%s.new", path);
+    must(snprintf(tmp, sizeof tmp, "%.120s.new", path) < 130);
     FILE *f = fopen(tmp, "wb");
     must(f && fwrite(p, 1, n, f) == n && fchmod(fileno(f), mode) == 0 && fclose(f) == 0);
     must(rename(tmp, path) == 0);

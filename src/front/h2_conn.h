@@ -75,6 +75,7 @@ struct h2_conn {
     uint64_t stall_since, stall_bytes;
     uint64_t held, owed; /* DATA: perhaps in bodies; of the connection's window, not given back */
     uint32_t alive, gone_now;     /* exchanges; reset by the client in this read */
+    uint32_t begun;               /* streams that nghttp2 has told of */
     uint32_t unsent;              /* answers that have begun and not ended */
     uint32_t last_id, refused_to; /* of GOAWAY; late streams up to it have been refused */
     uint32_t lingered;

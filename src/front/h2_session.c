@@ -74,14 +74,15 @@ static struct h2_stream *stream_of(nghttp2_session *session, int32_t id) {
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *conn) {
     struct h2_conn *c = conn;
     c->section_of = NULL;
-    if (c->over)
-        return 0;
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
         struct h2_stream *s = stream_of(session, frame->hd.stream_id);
-        if (s)
+        if (s && !c->over)
             h2_stream_trailers(s);
         return 0;
     }
+    if (c->over)
+        return 0;
+    c->begun++;
     struct h2_stream *s = h2_stream_open(c, frame->hd.stream_id);
     if (!s) /* a reset is on its way; the block is decoded for its table alone */
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
@@ -315,6 +316,12 @@ static void refuse_late(struct h2_conn *c) {
     h2_dirty(c);
 }
 
+/* More than twice as many at once as it may have: nghttp2 refuses them without a word to us. */
+static bool beyond_measure(const struct h2_conn *c) {
+    bool headers = !c->frames.need && c->frames.type == NGHTTP2_HEADERS; /* perhaps not begun yet */
+    return c->leave != H2_LEAVES && !headers && c->begun < c->frames.streams;
+}
+
 static void feed(struct h2_conn *c, struct span in) {
     ssize_t n = in.n ? nghttp2_session_mem_recv(c->session, (const uint8_t *)in.p, in.n) : 0;
     if (n >= 0)
@@ -339,6 +346,8 @@ void h2_take(struct h2_conn *c, struct span in) {
         t = (struct h2_trouble){H2_FLOOD_CONTROL, NGHTTP2_ENHANCE_YOUR_CALM, useless};
     if (t.code)
         h2_error(c, &t);
+    if (beyond_measure(c))
+        h2_flooded(c, H2_FLOOD_RESETS, "far more streams at once than it may have");
     if (!c->over) /* else nothing of this read begins */
         h2_streams_start(c);
     if (c->leave == H2_LEAVES && c->frames.last > c->refused_to)

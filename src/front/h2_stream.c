@@ -69,7 +69,7 @@ void h2_stream_closed(struct h2_stream *s, uint32_t code) {
 static void refuse(struct h2_conn *c, int32_t id) {
     count_up(h2_thread(c), client_h2_streams_refused);
     submit_reset(c, id, NGHTTP2_REFUSED_STREAM);
-    h2_glitch(c, "too many streams that are refused");
+    h2_reset_spent(c, "too many streams that are refused");
 }
 
 static struct h1_rules rules_of(const struct exchange *x) {

@@ -472,6 +472,14 @@ uint32_t h2_expect_goaway(struct h2_actor *a, uint32_t code) {
     return last;
 }
 
+void h2_any_goaway(struct h2_actor *a, uint32_t code) {
+    const struct h2_frame *f = a->inbox;
+    while (f && (f->type != NGHTTP2_GOAWAY || get32(f->bytes + 4) != code))
+        f = f->next;
+    if (!f)
+        play_fail(a->p, "actor %d: no GOAWAY with %s came", a->who, nghttp2_http2_strerror(code));
+}
+
 void h2_expect_ping(struct h2_actor *a, bool ack, uint64_t opaque) {
     struct h2_frame *f = next_of(a, 0, NGHTTP2_PING);
     if (f && (ack != (f->flags & NGHTTP2_FLAG_ACK) ||

@@ -92,6 +92,8 @@ void h2_expect_body(struct h2_actor *a, uint32_t stream, const char *pieces);
 void h2_filled(struct h2_actor *a, uint32_t stream, size_t n, unsigned flags);
 void h2_expect_rst(struct h2_actor *a, uint32_t stream, uint32_t code);
 uint32_t h2_expect_goaway(struct h2_actor *a, uint32_t code); /* its last stream */
+/* One with this code is among what has come by now. */
+void h2_any_goaway(struct h2_actor *a, uint32_t code);
 void h2_expect_ping(struct h2_actor *a, bool ack, uint64_t opaque);
 /* A WINDOW_UPDATE of the stream (0: connection) or more, until `room` bytes may be sent. */
 void h2_expect_room(struct h2_actor *a, uint32_t stream, int64_t room);

@@ -6,15 +6,7 @@
  *
  * The input: a byte of settings, then acts. Each is a byte and what belongs to it; see `act`.
  */
-#include "../flow/rig.h"
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-enum { CLIENTS = 4, SERVICES = 3, SAY_MAX = 64, FRAME_HEAD = 9 };
-
-static struct rig *rig;
-static int client[CLIENTS], service[SERVICES], listener;
+#include "world.h"
 
 static const char *const client_says[] = {
     "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -28,12 +20,6 @@ static const char *const client_says[] = {
      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"),
 };
 
-/* Whole frames, so that a mutation needs one byte for them. */
-struct frame {
-    unsigned char type, flags;
-    const char *bytes;
-    unsigned char n;
-};
 static const struct frame frames[] = {
     {4, 0, "", 0},                                          /* SETTINGS */
     {4, 1, "", 0},                                          /* its ACK */
@@ -59,49 +45,6 @@ static const struct frame frames[] = {
     {2, 0, "\0\0\0\3\1", 5},                                /* PRIORITY */
 };
 
-static void leave(int *fd, bool reset) {
-    if (*fd < 0)
-        return;
-    if (reset)
-        actor_reset(*fd);
-    else
-        actor_close(*fd);
-    *fd = -1;
-}
-
-static void listen_to(int fd) {
-    char buf[4096];
-    size_t got;
-    while (fd >= 0 && actor_read(fd, buf, sizeof buf, &got) == IO_OK)
-        ;
-}
-
-static void settle(void) {
-    for (unsigned i = 0; sim_step(); i++)
-        must(i < 100000); /* it becomes quiet */
-}
-
-static void pass(uint64_t ms) {
-    uint64_t until = sim_now_ms() + ms;
-    do
-        settle();
-    while (sim_advance(until));
-    settle();
-}
-
-static void accept_one(void) {
-    for (int i = 0; i < SERVICES; i++)
-        if (service[i] < 0 && (service[i] = actor_accept(listener)) >= 0)
-            return;
-}
-
-static void say_frame(int fd, const struct frame *f, unsigned stream) {
-    unsigned char head[FRAME_HEAD] = {
-        0, 0, f->n, f->type, f->flags, 0, 0, 0, (unsigned char)stream};
-    if (fd >= 0 && actor_send(fd, head, sizeof head) == sizeof head)
-        actor_send(fd, f->bytes, f->n);
-}
-
 static void on_client(unsigned what, int *c) {
     switch (what) {
     case 0:
@@ -114,10 +57,8 @@ static void on_client(unsigned what, int *c) {
         listen_to(*c);
         break;
     default:
-        if (*c < 0)
-            *c = actor_connect(&rig->door, NULL);
-        if (*c >= 0)
-            actor_send(*c, client_says[what % 8], strlen(client_says[what % 8]));
+        connect_one(c);
+        say_text(*c, client_says[what % 8]);
     }
 }
 
@@ -141,28 +82,13 @@ static void on_service(unsigned what, int *s) {
     }
 }
 
-static void on_world(unsigned what) {
-    static const uint64_t waits[] = {1, 900, 4000, 16000, 31000, 56000};
-    if (what < array_len(waits))
-        pass(waits[what]);
-    else if (what == 6)
-        rig_reload(rig);
-    else
-        settle();
-}
-
 /* 00..3f: raw bytes of a service follow (a length, then they); 40..bf: a whole frame of it, and a
  * byte that says on which stream; c0..df: a client; e0..ef: a service; f0..: the world. */
 static void act(const uint8_t **at, const uint8_t *end) {
     unsigned op = *(*at)++;
     size_t left = (size_t)(end - *at);
     if (op < 0x40) {
-        size_t n = left ? *(*at)++ % SAY_MAX : 0;
-        left = (size_t)(end - *at);
-        n = n < left ? n : left;
-        if (service[op % SERVICES] >= 0 && n)
-            actor_send(service[op % SERVICES], *at, n);
-        *at += n;
+        say_raw(service[op % 3], at, end);
     } else if (op < 0xc0) {
         unsigned stream = left ? *(*at)++ % 10 : 0;
         say_frame(service[(op >> 6) - 1], &frames[(op & 0x3f) % array_len(frames)], stream);
@@ -190,73 +116,30 @@ static void tight(struct service_conf *c, struct snapshot *s) {
     s->limits.h2_reset_burst = 2;
 }
 
-static void begin(unsigned settings) {
-    struct rig_conf conf = {.sim = {.seed = settings}, .workers = 1};
-    conf.sim.buffer = settings & 2 ? 512 : 0;
-    conf.sim.read_max = settings & 4 ? 3 : 0;
-    conf.sim.write_max = settings & 8 ? 7 : 0;
-    conf.sim.events_max = settings & 16 ? 64 : 1;
-    conf.tune = settings & 32 ? tight : plain;
-    rig = rig_start(&conf);
-    must(rig);
-    listener = actor_listen(&rig->endpoint[0]);
-    for (int i = 0; i < CLIENTS; i++)
-        client[i] = -1;
-    for (int i = 0; i < SERVICES; i++)
-        service[i] = -1;
-    on_client(8, &client[0]); /* a GET */
-    settle();
-    accept_one();
-}
-
-static void all_leave(void) {
-    for (int i = 0; i < CLIENTS; i++)
-        leave(&client[i], false);
-    for (int i = 0; i < SERVICES; i++)
-        leave(&service[i], false);
-    for (int fd; settle(), (fd = actor_accept(listener)) >= 0;)
-        actor_close(fd);
-    pass(200000);
-}
-
 static void still_serves(void) {
     static char buf[4096];
-    size_t n = 0, got;
-    client[0] = actor_connect(&rig->door, NULL);
-    must(client[0] >= 0);
-    actor_send(client[0], client_says[0], strlen(client_says[0]));
+    connect_one(&client[0]);
+    say_text(client[0], client_says[0]);
     settle();
     accept_one();
     must(service[0] >= 0);
     say_frame(service[0], &frames[0], 0);
     say_frame(service[0], &frames[3], 1);
-    for (settle(); n < sizeof buf && actor_read(client[0], buf + n, sizeof buf - n, &got) == IO_OK;
-         settle())
-        n += got;
-    must(n > 12 && memcmp(buf, "HTTP/1.1 204", 12) == 0);
+    must(heard(client[0], buf, sizeof buf) > 12 && memcmp(buf, "HTTP/1.1 204", 12) == 0);
 }
-
-static void check(const char *wrong) {
-    if (!wrong)
-        return;
-    fprintf(stderr, "%s\n", wrong);
-    abort();
-}
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     const uint8_t *at = data + 1, *end = data + n;
     if (n < 2 || n > 4096)
         return 0;
-    begin(data[0]);
+    begin_world((struct rig_conf){.workers = 1, .tune = data[0] & 32 ? tight : plain}, data[0]);
+    on_client(8, &client[0]); /* a GET */
+    settle();
+    accept_one();
     while (at < end)
         act(&at, end);
     all_leave();
     still_serves();
-    all_leave();
-    actor_close(listener);
-    check(rig_check_idle(rig));
-    check(rig_stop(rig));
+    end_world();
     return 0;
 }

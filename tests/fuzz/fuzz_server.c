@@ -5,14 +5,7 @@
  *
  * The input: a byte of settings, then acts. Each is a byte and what belongs to it; see `act`.
  */
-#include "../flow/rig.h"
-#include <stdio.h>
-#include <stdlib.h>
-
-enum { CLIENTS = 3, SERVICES = 4, SAY_MAX = 64 };
-
-static struct rig *rig;
-static int client[CLIENTS], service[SERVICES], listener;
+#include "world.h"
 
 /* Whole words, so that a mutation needs one byte for them. */
 static const char *const client_says[] = {
@@ -54,49 +47,11 @@ static const char *const service_says[] = {
     "HTTP/1.0 200 OK\r\n\r\n",
 };
 
-static void leave(int *fd, bool reset) {
-    if (*fd < 0)
-        return;
-    if (reset)
-        actor_reset(*fd);
-    else
-        actor_close(*fd);
-    *fd = -1;
-}
-
-/* Reads all that has come and forgets it. */
-static void listen_to(int fd) {
-    char buf[4096];
-    size_t got;
-    while (fd >= 0 && actor_read(fd, buf, sizeof buf, &got) == IO_OK)
-        ;
-}
-
-static void settle(void) {
-    for (unsigned i = 0; sim_step(); i++)
-        must(i < 1000000); /* it becomes quiet */
-}
-
-static void pass(uint64_t ms) {
-    uint64_t until = sim_now_ms() + ms;
-    do
-        settle();
-    while (sim_advance(until));
-    settle();
-}
-
-static void accept_one(void) {
-    for (int i = 0; i < SERVICES; i++)
-        if (service[i] < 0 && (service[i] = actor_accept(listener)) >= 0)
-            return;
-}
-
 static void on_client(unsigned what, int *c) {
     switch (what) {
     case 0:
     case 1:
-        if (*c < 0)
-            *c = actor_connect(&rig->door, NULL);
+        connect_one(c);
         break;
     case 2:
         leave(c, true);
@@ -134,33 +89,18 @@ static void on_service(unsigned what, int *s) {
     }
 }
 
-static void on_world(unsigned what) {
-    static const uint64_t waits[] = {1, 900, 1100, 4000, 16000, 31000, 61000};
-    if (what < array_len(waits))
-        pass(waits[what]);
-    else if (what == 7)
-        rig_reload(rig);
-    else
-        settle();
-}
-
 /* 00..3f: bytes of a client follow (a length, then they); 40..7f: of a service; 80..9f, a0..bf:
  * whole words of them; c0..df: what a client does; e0..ef: a service; f0..: the world. */
 static void act(const uint8_t **at, const uint8_t *end) {
     unsigned op = *(*at)++, kind = op >> 5;
     bool of_client = kind < 2 || kind == 4 || kind == 6;
-    int *who = of_client ? &client[op % CLIENTS] : &service[op % SERVICES];
+    int *who = of_client ? &client[op % 3] : &service[op % SERVICES];
     if (kind < 4) {
-        size_t n = *at < end ? *(*at)++ % SAY_MAX : 0, left = (size_t)(end - *at);
-        n = n < left ? n : left;
-        if (*who >= 0 && n)
-            actor_send(*who, *at, n);
-        *at += n;
+        say_raw(*who, at, end);
     } else if (kind < 6) {
         const char *text = (of_client ? client_says : service_says)[op % 16];
         who = of_client ? &client[op >> 4 & 1] : &service[op >> 4 & 1];
-        if (*who >= 0)
-            actor_send(*who, text, strlen(text));
+        say_text(*who, text);
     } else if (kind == 6) {
         on_client(op >> 2 & 7, &client[op & 3 ? (op & 3) - 1 : 0]);
     } else if (op < 0xf0) {
@@ -178,77 +118,32 @@ static void limit(struct service_conf *c, struct snapshot *s) {
     c->max_pending = 2;
 }
 
-static void begin(unsigned settings) {
-    struct rig_conf conf = {.sim = {.seed = settings}, .workers = settings & 1 ? 2 : 1};
-    conf.sim.buffer = settings & 2 ? 512 : 0;
-    conf.sim.read_max = settings & 4 ? 3 : 0;
-    conf.sim.write_max = settings & 8 ? 7 : 0;
-    conf.sim.events_max = settings & 16 ? 64 : 1;
-    conf.tune = settings & 32 ? limit : NULL;
-    rig = rig_start(&conf);
-    must(rig);
-    listener = actor_listen(&rig->endpoint[0]);
-    for (int i = 0; i < CLIENTS; i++)
-        client[i] = -1;
-    for (int i = 0; i < SERVICES; i++)
-        service[i] = -1;
-    client[0] = actor_connect(&rig->door, NULL);
-}
-
-static void all_leave(void) {
-    for (int i = 0; i < CLIENTS; i++)
-        leave(&client[i], false);
-    for (int i = 0; i < SERVICES; i++)
-        leave(&service[i], false);
-    for (int fd; settle(), (fd = actor_accept(listener)) >= 0;)
-        actor_close(fd);
-    pass(200000);
-}
-
-static void say(int fd, const char *text) {
-    must(fd >= 0 && actor_send(fd, text, strlen(text)) == strlen(text));
-    settle();
-}
-
-static void expect(int fd, const char *text) {
-    static char buf[4096];
-    size_t n = 0, got;
-    for (settle(); n < sizeof buf && actor_read(fd, buf + n, sizeof buf - n, &got) == IO_OK;
-         settle())
-        n += got;
-    must(n >= strlen(text) && memcmp(buf, text, strlen(text)) == 0);
-}
-
 static void still_serves(void) {
-    client[0] = actor_connect(&rig->door, NULL);
-    say(client[0], client_says[0]);
+    static const char asked[] = "GET / HTTP/1.1\r\nHost: a\r\n", answer[] = "HTTP/1.1 200 OK\r\n";
+    static char buf[4096];
+    connect_one(&client[0]);
+    say_text(client[0], client_says[0]);
+    settle();
     accept_one();
-    expect(service[0], "GET / HTTP/1.1\r\nHost: a\r\n");
-    say(service[0], service_says[0]);
-    expect(client[0], "HTTP/1.1 200 OK\r\n");
+    must(service[0] >= 0 && heard(service[0], buf, sizeof buf) >= sizeof asked - 1);
+    must(memcmp(buf, asked, sizeof asked - 1) == 0);
+    say_text(service[0], service_says[0]);
+    must(heard(client[0], buf, sizeof buf) >= sizeof answer - 1);
+    must(memcmp(buf, answer, sizeof answer - 1) == 0);
 }
-
-static void check(const char *wrong) {
-    if (!wrong)
-        return;
-    fprintf(stderr, "%s\n", wrong);
-    abort();
-}
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     const uint8_t *at = data + 1, *end = data + n;
     if (n < 2 || n > 4096)
         return 0;
-    begin(data[0]);
+    begin_world(
+        (struct rig_conf){.workers = data[0] & 1 ? 2 : 1, .tune = data[0] & 32 ? limit : NULL},
+        data[0]);
+    connect_one(&client[0]);
     while (at < end)
         act(&at, end);
     all_leave();
     still_serves();
-    all_leave();
-    actor_close(listener);
-    check(rig_check_idle(rig));
-    check(rig_stop(rig));
+    end_world();
     return 0;
 }

@@ -145,11 +145,27 @@ static void memory(void **state) {
     env.alloc = env_os.alloc;
 }
 
+/* Low is said before it is empty, and time refills. */
+static void low(void **state) {
+    struct h2_bucket b;
+    (void)state;
+    h2_bucket_init(&b, 100, 10, SECOND);
+    assert_true(h2_bucket_spend(&b, 75, SECOND));
+    assert_false(h2_bucket_low(&b, SECOND));
+    assert_true(h2_bucket_spend(&b, 1, SECOND));
+    assert_true(h2_bucket_low(&b, SECOND));
+    assert_false(h2_bucket_low(&b, 2 * SECOND));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(buckets),         cmocka_unit_test(frames),
-        cmocka_unit_test(sent_data_earns), cmocka_unit_test(empties_in_a_row),
-        cmocka_unit_test(overhead),        cmocka_unit_test(memory),
+        cmocka_unit_test(buckets),
+        cmocka_unit_test(frames),
+        cmocka_unit_test(sent_data_earns),
+        cmocka_unit_test(empties_in_a_row),
+        cmocka_unit_test(overhead),
+        cmocka_unit_test(memory),
+        cmocka_unit_test(low),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

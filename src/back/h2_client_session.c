@@ -1,6 +1,5 @@
 /* nghttp2: what the frames that come mean, and what the service is told first. */
 #include "back/h2_client_conn.h"
-#include "http/h2_memory.h"
 
 enum { HEADER_BLOCK_MAX = 256 * 1024, ACKS_MAX = 1000, SETTINGS_MAX = 32, CONTINUATIONS_MAX = 8 };
 enum { WINDOW_DEFAULT = 64 * 1024, TABLE_DEFAULT = 4096 };
@@ -263,7 +262,8 @@ static bool make_session(struct h2_client *c, const struct limits_conf *l) {
     if (ok) {
         set_callbacks(callbacks);
         set_options(option, l);
-        ok = nghttp2_session_client_new3(&c->session, callbacks, c, option, h2_memory()) == 0;
+        ok = nghttp2_session_client_new3(&c->session, callbacks, c, option,
+                                         h2_memory(&h2_client_thread(c)->h2)) == 0;
     }
     nghttp2_session_callbacks_del(callbacks);
     nghttp2_option_del(option);

@@ -13,6 +13,7 @@ bool thread_init(struct thread *t, unsigned index) {
     if (!loop_init(&t->loop))
         return false;
     t->loop.on_drained = exchanges_settled;
+    h2_memory_init(&t->h2, !t->loop.arenas.pages.single);
     return true;
 }
 
@@ -34,6 +35,7 @@ void thread_finish(struct thread *t) {
         ref_drop(t, t->snap);
     if (t->connections.pages)
         slab_finish(&t->connections);
+    h2_memory_finish(&t->h2);
     loop_finish(&t->loop);
 }
 

@@ -10,6 +10,7 @@
 #pragma once
 #include "core/exchange.h"
 #include "core/record.h"
+#include "http/h2_memory.h"
 
 /* name, Prometheus suffix-free help */
 #define COUNTER_LIST(C)                                                                            \
@@ -109,6 +110,7 @@ struct thread {
     struct counters counters;
     void *local[LOCAL_COUNT];
     struct slab connections; /* client connections: many, small, long-lived */
+    struct h2_memory h2;     /* of its sessions, to clients and to services */
     /* Called at every end, in order; set before the loop runs. */
     void (*sink[SINKS_MAX])(struct thread *, const struct record *);
     struct list drains;      /* struct drain_op: who wants to know of it */

@@ -1,7 +1,6 @@
 /* Between the connection and nghttp2: its settings, what it calls, what comes in and goes out. */
 #include "front/h2_conn.h"
 #include "base/log.h"
-#include "http/h2_memory.h"
 #include <pthread.h>
 
 enum {
@@ -287,7 +286,7 @@ bool h2_session_start(struct h2_conn *c, const struct limits_conf *l) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, make_callbacks);
     nghttp2_option *o = make_option(l);
-    int r = nghttp2_session_server_new3(&c->session, callbacks, c, o, h2_memory());
+    int r = nghttp2_session_server_new3(&c->session, callbacks, c, o, h2_memory(&h2_thread(c)->h2));
     nghttp2_option_del(o);
     if (r < 0)
         c->session = NULL; /* it points to what is freed */

@@ -115,34 +115,69 @@ static void *refuse(size_t n) {
     return none ? NULL : env_os.alloc(n);
 }
 
-static void memory(void **state) {
-    nghttp2_mem *m = h2_memory();
-    (void)state;
+static void memory_of(bool keeps) {
+    struct h2_memory memory;
+    h2_memory_init(&memory, keeps);
+    nghttp2_mem *m = h2_memory(&memory);
+    void *ctx = m->mem_user_data;
     env.alloc = refuse;
-    char *p = m->malloc(10, NULL);
+    char *p = m->malloc(10, ctx);
     memcpy(p, "0123456789", 10);
-    p = m->realloc(p, 1000, NULL);
+    p = m->realloc(p, 1000, ctx);
     assert_memory_equal(p, "0123456789", 10);
-    p = m->realloc(p, 5, NULL);
+    p = m->realloc(p, 5, ctx);
     assert_memory_equal(p, "01234", 5);
     none = true;
-    assert_null(m->realloc(p, 6000, NULL)); /* the old one stays */
+    assert_null(m->realloc(p, 6000, ctx)); /* the old one stays */
     assert_memory_equal(p, "01234", 5);
-    assert_null(m->malloc(1, NULL));
-    assert_null(m->calloc(1, 1, NULL));
+    char *small = m->realloc(NULL, 4, ctx); /* is never refused */
+    assert_non_null(small);
+    assert_null(m->malloc(1000, ctx));
+    assert_null(m->calloc(1, 1000, ctx));
     none = false;
-    m->free(p, NULL);
-    m->free(NULL, NULL);
-    p = m->calloc(3, 7, NULL);
+    m->free(p, ctx);
+    m->free(small, ctx);
+    m->free(NULL, ctx);
+    p = m->calloc(3, 7, ctx);
     for (int i = 0; i < 21; i++)
         assert_int_equal(p[i], 0);
-    m->free(p, NULL);
-    assert_null(m->calloc(SIZE_MAX / 2, 3, NULL));
-    assert_null(m->malloc(SIZE_MAX, NULL));
-    p = m->realloc(NULL, 4, NULL);
-    assert_non_null(p);
-    m->free(p, NULL);
+    m->free(p, ctx);
+    assert_null(m->calloc(SIZE_MAX / 2, 3, ctx));
+    assert_null(m->malloc(SIZE_MAX, ctx));
+    none = true; /* what was given back is kept, or not */
+    p = m->malloc(20, ctx);
+    assert_int_equal(p != NULL, keeps);
+    none = false;
+    m->free(p, ctx);
+    h2_memory_finish(&memory);
     env.alloc = env_os.alloc;
+}
+
+static void memory(void **state) {
+    (void)state;
+    memory_of(true);
+    memory_of(false);
+}
+
+/* A bounded number of each size. */
+static void memory_kept(void **state) {
+    enum { N = 2 * H2_MEMORY_KEPT };
+    static void *p[N];
+    struct h2_memory memory;
+    (void)state;
+    h2_memory_init(&memory, true);
+    nghttp2_mem *m = h2_memory(&memory);
+    for (size_t n = 0; n <= H2_MEMORY_SIZES * H2_MEMORY_STEP + 1; n += 31) {
+        for (int i = 0; i < N; i++) {
+            p[i] = m->malloc(n, m->mem_user_data);
+            memset(p[i], 1, n);
+        }
+        for (int i = 0; i < N; i++)
+            m->free(p[i], m->mem_user_data);
+    }
+    for (int i = 0; i < H2_MEMORY_SIZES; i++)
+        assert_int_equal(memory.count[i], H2_MEMORY_KEPT);
+    h2_memory_finish(&memory);
 }
 
 /* Low is said before it is empty, and time refills. */
@@ -159,13 +194,10 @@ static void low(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(buckets),
-        cmocka_unit_test(frames),
-        cmocka_unit_test(sent_data_earns),
-        cmocka_unit_test(empties_in_a_row),
-        cmocka_unit_test(overhead),
-        cmocka_unit_test(memory),
-        cmocka_unit_test(low),
+        cmocka_unit_test(buckets),         cmocka_unit_test(frames),
+        cmocka_unit_test(sent_data_earns), cmocka_unit_test(empties_in_a_row),
+        cmocka_unit_test(overhead),        cmocka_unit_test(memory),
+        cmocka_unit_test(memory_kept),     cmocka_unit_test(low),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

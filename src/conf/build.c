@@ -3,7 +3,7 @@
 #include "conf/files.h"
 #include "conf/show.h"
 #include "core/log_conf.h"
-#include "core/regex.h"
+#include "data/regex.h"
 
 struct where build_where(struct build *b, const struct node *n) {
     return (struct where){b->file[n->at.file], n->at.line, n->at.column};

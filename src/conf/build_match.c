@@ -1,7 +1,7 @@
 #include "base/map.h"
 #include "conf/build.h"
 #include "conf/path.h"
-#include "core/regex.h"
+#include "data/regex.h"
 
 /* `match` of a group or route: every condition of the groups around still holds. */
 

@@ -1,6 +1,6 @@
 #include "conf/build.h"
 #include "conf/path.h"
-#include "core/regex.h"
+#include "data/regex.h"
 
 /* Patterns of a route to their compiled form; captures of all alternatives share their slots. */
 

@@ -1,6 +1,6 @@
 #include "conf/build.h"
 #include "conf/path.h"
-#include "core/regex.h"
+#include "data/regex.h"
 
 static bool there(const struct node *n) {
     return n && !node_null(n) && !n->bad;

@@ -29,7 +29,7 @@ static inline struct span value_shown(const struct value_match *v) {
     return v->secret ? SPAN("***") : v->value;
 }
 
-struct regex; /* core/regex.h: PCRE2 under limits */
+struct regex; /* data/regex.h: PCRE2 under limits */
 
 enum segment_kind {
     SEGMENT_LITERAL,

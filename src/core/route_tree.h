@@ -9,7 +9,7 @@
  * Owner: the snapshot's arena. Thread: built by one, then read by all.
  */
 #pragma once
-#include "core/regex.h"
+#include "data/regex.h"
 #include "core/route.h"
 
 /* All that a match needs to know, in one piece of memory: routes themselves are not touched. */

@@ -1,6 +1,6 @@
 #include "filter/rewrite.h"
 #include "core/facts.h"
-#include "core/regex.h"
+#include "data/regex.h"
 #include "core/route_tree.h"
 #include "http/uri.h"
 

@@ -7,7 +7,7 @@
  */
 #pragma once
 #include "conf/path.h"
-#include "core/regex.h"
+#include "data/regex.h"
 #include "core/route.h"
 #include "core/route_tree.h"
 #include <setjmp.h>

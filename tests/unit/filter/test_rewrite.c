@@ -1,6 +1,6 @@
 #include "filter/rewrite.h"
 #include "../core/desk.h"
-#include "core/regex.h"
+#include "data/regex.h"
 
 /* Answers with the target that the service would get. */
 static void echo_start(struct exchange *x) {

@@ -1,4 +1,4 @@
-#include "core/regex.h"
+#include "data/regex.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

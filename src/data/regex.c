@@ -1,4 +1,4 @@
-#include "core/regex.h"
+#include "data/regex.h"
 #include "base/env.h"
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>

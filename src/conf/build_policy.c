@@ -187,7 +187,7 @@ static void add_filter(struct leaf *l, const struct filter_ops *ops, const void 
                  (int)FILTERS_MAX);
         return;
     }
-    l->filter[l->filters++] = (struct filter){ops, conf, observes(n)};
+    l->filter[l->filters++] = (struct filter){.ops = ops, .conf = conf, .observe = observes(n)};
 }
 
 /* A policy that another room brought, with its table. */

@@ -263,6 +263,24 @@ enum verdict exchange_answer(struct exchange *x, enum fault why, const char *det
     return ANSWER;
 }
 
+static void observe(struct exchange *x, const struct filter *f, enum fault why) {
+    size_t max = x->observed.n + strlen(f->ops->name) + strlen(fault_table[why].code) + 3;
+    struct str s = str_on(arena_alloc(&x->arena, max), max);
+    str_add(&s, x->observed);
+    if (s.n)
+        str_lit(&s, ", ");
+    str_fmt(&s, "%s %s", f->ops->name, fault_table[why].code);
+    x->observed = str_span(&s);
+    count_up(x->thread, refusals_observed);
+}
+
+enum verdict step_refuse(struct step *s, enum fault why, const char *detail) {
+    if (!s->filter->observe)
+        return exchange_answer(s->x, why, detail);
+    observe(s->x, s->filter, why);
+    return NEXT;
+}
+
 void exchange_fail(struct exchange *x, enum fault why, const char *detail) {
     if (x->state == X_DONE)
         return;

@@ -29,6 +29,7 @@
 #include "tls/info.h"
 
 struct thread;
+struct caller;
 
 struct front_ops {
     const char *name; /* for the record: "h1" */
@@ -63,6 +64,11 @@ struct facts {             /* found by the front and the core before any filter 
     unsigned char http_minor;   /* 10 or 11, 20 */
     const char *protocol;       /* "HTTP/1.1": for the log */
     const struct tls_info *tls; /* of the client's connection; NULL: clear text */
+};
+
+struct own_field { /* a challenge, a cookie taken back; in the exchange's arena */
+    struct span name, value;
+    const struct own_field *next;
 };
 
 struct times { /* ns on the loop's clock; 0: did not happen */
@@ -106,11 +112,14 @@ struct exchange {
     uint64_t moved_at;    /* ns; of a stream: when a byte last came or went, either way */
 
     struct head req, resp;
-    struct half up_half, down_half;     /* request body, response body */
-    struct head *interim;               /* a 103 head that the front has not yet seen */
-    size_t collect_max;                 /* of WAIT_BODY; set by the step, else COLLECT_MAX */
-    uint64_t max_body;                  /* of the request */
-    uint64_t bytes_in, bytes_out;       /* on the client's wire, counted by the front */
+    struct half up_half, down_half; /* request body, response body */
+    struct head *interim;           /* a 103 head that the front has not yet seen */
+    size_t collect_max;             /* of WAIT_BODY; set by the step, else COLLECT_MAX */
+    uint64_t max_body;              /* of the request */
+    uint64_t bytes_in, bytes_out;   /* on the client's wire, counted by the front */
+    const struct caller *caller;    /* core/authenticator.h; NULL: nobody was asked for, or came */
+    const struct own_field *own;    /* fields of the gateway's own answer to a fault */
+    struct span observed; /* "authorize forbidden, ..": what policies in mode: observe let pass */
     const struct service_conf *service; /* chosen by the back */
     struct span endpoint;               /* its address as text; lives as long as the exchange */
     unsigned attempts;
@@ -153,6 +162,9 @@ void exchanges_settled(struct loop *l);
 void exchange_resume(struct exchange *x, enum verdict v);
 /* Makes the gateway's own answer for a fault the back: `return exchange_answer(x, FAULT_...)`. */
 enum verdict exchange_answer(struct exchange *x, enum fault why, const char *detail);
+/* The same for a policy that refuses: where it only observes, this counts, tells the log and
+ * returns NEXT. */
+enum verdict step_refuse(struct step *s, enum fault why, const char *detail);
 /* Puts another back in the place of the route's: then return ANSWER. */
 static inline void exchange_back(struct exchange *x, const struct back_ops *back,
                                  const void *conf) {

@@ -14,6 +14,7 @@
 #include <stddef.h>
 
 struct exchange;
+struct expr;
 struct step;
 
 enum verdict { NEXT, WAIT, WAIT_BODY, ANSWER };
@@ -48,6 +49,9 @@ struct filter { /* one configured policy on one route, in the snapshot */
     const struct filter_ops *ops;
     const void *conf;
     bool observe; /* mode: observe - evaluate, count, log, let pass */
+    bool
+        when_fails; /* what `when` counts as where it fails: true for what can refuse and adds up */
+    const struct expr *when; /* NULL: always; else the step is skipped where it is not true */
 };
 
 struct step {

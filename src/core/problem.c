@@ -66,6 +66,8 @@ static void start_head(struct exchange *x, int status) {
     if (x->fault == FAULT_UPGRADE_REFUSED)
         hdr_add(&x->resp, HDR_SEC_WEBSOCKET_VERSION, SPAN("13"));
     hdr_add(&x->resp, HDR_CACHE_CONTROL, SPAN("no-store"));
+    for (const struct own_field *f = x->own; f; f = f->next)
+        (void)!hdr_put(&x->resp, f->name, f->value, ORIGIN_GATEWAY);
 }
 
 /* The body may be NULL, {p, 0}: nothing to say. */

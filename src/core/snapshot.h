@@ -196,6 +196,11 @@ struct snapshot {
     uint32_t identity_count;
     const struct span *secret; /* what secret(..) gave: explain hides it */
     uint32_t secret_count;
+    struct authenticator *authenticator; /* core/authenticator.h; written before publishing alone */
+    uint32_t authenticator_count;
+    const struct consumer *consumer;
+    uint32_t consumer_count;
+    const struct consumer_index *consumers; /* by key, name, subject */
     struct limits_conf limits;
     const struct log_conf *log;
     const struct errors_conf *errors; /* of defaults, for what finds no route; NULL: the shipped */

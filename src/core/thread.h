@@ -70,6 +70,7 @@
     C(tunnels, "WebSockets that services accepted")                                                \
     C(grpc_calls, "gRPC calls")                                                                    \
     C(grpc_failures, "gRPC calls that did not end with status OK")                                 \
+    C(refusals_observed, "Refusals that mode: observe let pass")                                   \
     C(identity_headers_stripped, "Identity headers that clients sent, removed")                    \
     C(expression_errors, "Expressions that failed at run time")                                    \
     C(log_dropped, "Access log lines dropped because the writer was behind")                       \

@@ -102,6 +102,49 @@
     F(BAD_GRPC_FRAME, 400, "bad_grpc_frame", CLIENT, 0, "a gRPC message frame is malformed")       \
     F(REQUEST_TIMEOUT, 504, "request_timeout", GATEWAY, 0,                                         \
       "the whole exchange took longer than request_timeout")                                       \
+    /* who calls, and may he (RFC 6750, RFC 9110 11) */                                            \
+    F(MISSING_CREDENTIALS, 401, "credentials_missing", CLIENT, 0,                                  \
+      "this resource needs credentials, and none came along")                                      \
+    F(AMBIGUOUS_CREDENTIALS, 401, "ambiguous_credentials", CLIENT, 0,                              \
+      "credentials came in more than one place")                                                   \
+    F(BAD_CREDENTIALS, 401, "credentials_malformed", CLIENT, 0, "the credentials are malformed")   \
+    F(INVALID_CREDENTIALS, 401, "invalid_credentials", CLIENT, 0,                                  \
+      "the credentials are not accepted")                                                          \
+    F(JWT_FORMAT, 401, "jwt_format", CLIENT, 0, "the token is no well-formed JWT")                 \
+    F(JWT_ALG, 401, "jwt_alg", CLIENT, 0, "the token's algorithm is not accepted")                 \
+    F(JWT_CRIT, 401, "jwt_crit", CLIENT, 0, "the token needs an extension that is not known here") \
+    F(JWT_KEY, 401, "jwt_key", CLIENT, 0, "no key for this token is known")                        \
+    F(JWT_SIGNATURE, 401, "jwt_signature", CLIENT, 0, "the token's signature is wrong")            \
+    F(JWT_CLAIMS, 401, "jwt_claims", CLIENT, 0, "a claim of the token is missing or malformed")    \
+    F(JWT_EXPIRED, 401, "jwt_expired", CLIENT, 0, "the token has expired")                         \
+    F(JWT_NOT_YET, 401, "jwt_not_yet_valid", CLIENT, 0, "the token is not valid yet")              \
+    F(JWT_ISSUER, 401, "jwt_issuer", CLIENT, 0, "the token is from another issuer")                \
+    F(JWT_AUDIENCE, 401, "jwt_audience", CLIENT, 0, "the token is for somebody else")              \
+    F(TOKEN_INACTIVE, 401, "token_inactive", CLIENT, 0, "the token is not active")                 \
+    F(CERTIFICATE_NEEDED, 401, "client_certificate_needed", CLIENT, 0,                             \
+      "this resource needs a client certificate that is known here")                               \
+    F(SIGNATURE_INVALID, 401, "signature_invalid", CLIENT, 0,                                      \
+      "the request's signature is missing, malformed or wrong")                                    \
+    F(SIGNATURE_EXPIRED, 401, "signature_expired", CLIENT, 0,                                      \
+      "the request's signature is too old, too new or was used before")                            \
+    F(LOGIN_FAILED, 400, "login_failed", CLIENT, 0, "the login did not come to its end")           \
+    F(FORBIDDEN, 403, "forbidden", CLIENT, 0, "the caller may not do this")                        \
+    F(INSUFFICIENT_SCOPE, 403, "insufficient_scope", CLIENT, 0,                                    \
+      "the token lacks a scope that this needs")                                                   \
+    F(ADDRESS_REFUSED, 403, "address_refused", CLIENT, 0,                                          \
+      "this resource is not offered to the client's address")                                      \
+    F(CORS_REFUSED, 403, "cors_refused", CLIENT, 0,                                                \
+      "this origin, method or header is not allowed")                                              \
+    F(CSRF_REFUSED, 403, "csrf_refused", CLIENT, 0,                                                \
+      "the request does not prove that it comes from this site's own pages")                       \
+    F(KEYS_UNAVAILABLE, 503, "keys_unavailable", GATEWAY, 0,                                       \
+      "the keys to check the token with cannot be had just now")                                   \
+    F(AUTH_UNAVAILABLE, 503, "auth_unavailable", GATEWAY, 0,                                       \
+      "the service that judges credentials cannot be asked just now")                              \
+    F(SERVICE_CREDENTIALS, 503, "service_credentials_unavailable", GATEWAY, 0,                     \
+      "the credentials for the service cannot be had just now")                                    \
+    F(DESTINATION_REFUSED, 503, "destination_refused", GATEWAY, 0,                                 \
+      "a URL of the configuration led to an address that it must not lead to")                     \
     /* services */                                                                                 \
     F(NO_ENDPOINT, 503, "no_endpoint", UPSTREAM, 0, "the service has no endpoint")                 \
     F(DNS_FAILED, 503, "dns_failed", UPSTREAM, 0, "the service's name has no address yet")         \

@@ -1,0 +1,126 @@
+/*
+ * authenticator - who calls: the named authenticators of a configuration, their kinds, the
+ * consumers, and what is known of the caller of one exchange.
+ *
+ * A kind (jwt, api_key, basic ...) is one const record that `identity` brings and main registers.
+ * The filter `authenticate` asks the authenticators of its route in turn; each says what it found.
+ * Missing and wrong credentials are different things: only missing ones let the next authenticator
+ * try, or an `optional` route go on (F27). Everything fails closed: what cannot be judged is 503,
+ * never "yes" and never 401.
+ *
+ * Owner: authenticators and consumers belong to the snapshot; a caller to its exchange. Thread: the
+ * snapshot's are read by all, what lasts beyond it is each kind's own care.
+ */
+#pragma once
+#include "core/canned.h"
+#include "core/exchange.h"
+#include "core/schema.h"
+#include "data/value.h"
+
+struct consumer_key {
+    unsigned char hash[32]; /* SHA-256 of the key */
+    int64_t not_after;      /* seconds since 1970; 0: never ends */
+    struct where where;
+};
+struct consumer {
+    struct span name, plan; /* plan empty: none */
+    const struct span *group;
+    uint32_t group_count;
+    struct value tags; /* a map, perhaps empty */
+    const struct consumer_key *key;
+    uint32_t key_count;
+    struct span password; /* hashed: "$2b$..", "$argon2id$..", "$y$.."; empty: none */
+    const struct span
+        *subject; /* of client certificates: subject, or "dns:..", "uri:..", "email:.." */
+    uint32_t subject_count;
+    struct where where;
+};
+
+/* What `claim` and `consumer` are worth. Lies in the exchange's arena or in a step. */
+struct caller {
+    const struct authenticator *by;
+    struct value claims; /* a map: token, introspection, forward's answer; NULL: there is none */
+    struct span name;    /* consumer.name; empty: none */
+    struct span plan;
+    const struct span *group;
+    uint32_t group_count;
+    struct value tags;
+    int64_t not_after; /* seconds since 1970, of the credential; 0: unknown */
+};
+
+enum auth_result {
+    AUTH_OK,      /* a->caller is filled */
+    AUTH_MISSING, /* no credential of this kind came along */
+    AUTH_REFUSED, /* a->fault, a->detail say why: a wrong one, or (a 503) it can't be judged */
+    AUTH_WAIT,    /* an op of the step is pending; auth_resume follows */
+    AUTH_ANSWER,  /* the exchange's back was replaced (a login's redirect, forward's own answer) */
+};
+
+/* One authenticator at work for one exchange. The kind may keep its own in `part`. */
+struct auth {
+    struct exchange *x;
+    struct step *step; /* holds the ops */
+    const struct authenticator *by;
+    struct caller caller;
+    enum fault fault;
+    const char *detail; /* for the log alone */
+    void *part;         /* in the exchange's arena */
+    /* Called by auth_resume, set by the filter. */
+    void (*resume)(struct auth *a, enum auth_result r);
+};
+static inline void auth_resume(struct auth *a, enum auth_result r) {
+    a->resume(a, r);
+}
+static inline enum auth_result auth_refuse(struct auth *a, enum fault why, const char *detail) {
+    a->fault = why;
+    a->detail = detail;
+    return AUTH_REFUSED;
+}
+
+struct auth_kind {
+    const char *name;                 /* "jwt": its key in an authenticator */
+    const struct schema_object *form; /* what it is written as */
+    size_t size;                      /* of the struct that `form` fills: by->conf */
+    /* Judges and completes; a sentence, or NULL. May be NULL. */
+    const char *(*finish)(struct arena *a, void *conf);
+    enum auth_result (*check)(struct auth *a);
+    /* Its challenge for WWW-Authenticate (RFC 9110 11.6.1) after `fault`;
+     * FAULT_MISSING_CREDENTIALS: without an error. NULL or nothing written: it has none. */
+    void (*challenge)(const struct authenticator *by, enum fault fault, struct str *out);
+    /* On the answer's way back, for an exchange that this authenticator let pass (a session cookie
+     * renewed). May be NULL. */
+    void (*answered)(struct auth *a);
+    /* Once per snapshot, before it is published and when it is freed: takes and drops what lasts
+     * (`lasting` below), starts background work. May be NULL. */
+    void (*attach)(struct snapshot *s, struct authenticator *by);
+    void (*detach)(struct snapshot *s, struct authenticator *by);
+    void (*thread_finish)(struct thread *t); /* gives back what it keeps by thread; may be NULL */
+    /* Whether it answers paths of its own (a login's callback, logout) on the route's hosts; then
+     * authenticate is asked for them before routing is refused. May be NULL. */
+    const char *const *paths;
+};
+
+struct authenticator {
+    struct span name;
+    const struct auth_kind *kind;
+    void *conf;
+    const struct answer_header
+        *header; /* identity headers for the service: templates over the caller */
+    uint32_t header_count;
+    struct { /* consumer: {name, plan, groups}: from claims; NULL: not said */
+        const struct template *name, *plan;
+        const struct expr *groups;
+    } consumer;
+    void *lasting;
+    const struct setting *settings; /* for explain */
+    uint32_t setting_count;
+    struct where where;
+};
+
+/* By name in the snapshot; NULL. */
+const struct authenticator *authenticator_of(const struct snapshot *s, struct span name);
+/* By key's SHA-256, name, certificate subject: O(1), constant time beyond the hash table's slot. */
+const struct consumer *consumer_by_key(const struct snapshot *s, const unsigned char hash[32],
+                                       const struct consumer_key **key);
+const struct consumer *consumer_by_name(const struct snapshot *s, struct span name);
+const struct consumer *consumer_by_subject(const struct snapshot *s, struct span subject);

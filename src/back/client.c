@@ -3,6 +3,7 @@
 #include "back/h1_client.h"
 #include "back/h2_client.h"
 #include "back/pool.h"
+#include "core/outbound.h"
 #include "io/tcp.h"
 #include "tls/stream.h"
 #include <errno.h>
@@ -31,10 +32,14 @@ void client_connect_failed(struct client *c) {
     endpoint_connect_failed(c->pool->endpoint, &c->to);
 }
 
-enum fault client_connect(struct client *c) {
+enum fault client_connect(struct client *c, const struct service_conf *s) {
     struct pool *p = c->pool;
     if (!endpoint_address(p->endpoint, &c->to, &c->epoch))
         return FAULT_DNS_FAILED;
+    if (unlikely(outbound_refuses(s, &c->to))) {
+        client_connect_failed(c); /* the name may have another address */
+        return FAULT_DESTINATION_REFUSED;
+    }
     int err = tcp_connect(&p->thread->loop, &c->stream, &c->to);
     if (!err)
         return FAULT_NONE;

@@ -61,7 +61,7 @@ bool client_must_be_h2(const struct service_conf *s);
 
 /* Starts to connect to the pool's endpoint (c->pool and the watch's handler are set). FAULT_NONE:
  * it is under way. */
-must_use enum fault client_connect(struct client *c);
+must_use enum fault client_connect(struct client *c, const struct service_conf *s);
 enum client_connected { CLIENT_NOT_YET, CLIENT_CONNECTED, CLIENT_REFUSED };
 /* What events mean for a socket that connects. REFUSED: *detail says why. Counts what happened. */
 enum client_connected client_connected(struct client *c, uint32_t events, const char **detail);

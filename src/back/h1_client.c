@@ -264,7 +264,7 @@ struct client *h1_client_connect(struct pool *p, const struct service_conf *s, b
                             .own = s->proxy_protocol != 0,
                             .setup.http1 = alone,
                             .deciding = !alone && client_may_share(s)};
-    *why = client_connect(&c->c);
+    *why = client_connect(&c->c, s);
     if (*why) {
         mem_free(c);
         return NULL;

@@ -354,7 +354,7 @@ static void discard(struct h2_client *c) {
 
 struct client *h2_client_connect(struct pool *p, const struct service_conf *s, enum fault *why) {
     struct h2_client *c = create(p, s);
-    *why = c ? client_connect(&c->c) : FAULT_OUT_OF_MEMORY;
+    *why = c ? client_connect(&c->c, s) : FAULT_OUT_OF_MEMORY;
     if (!*why) {
         arm(c, c->connect_ms);
         return &c->c;

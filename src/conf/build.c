@@ -14,7 +14,7 @@ struct span build_text(struct build *b, const struct node *n) {
 }
 
 struct schema_fill build_fill(struct build *b, const struct fact_captures *captures) {
-    return (struct schema_fill){b->arena, b->tree, b->diags, captures};
+    return (struct schema_fill){b->arena, b->tree, b->diags, captures, &b->outbounds};
 }
 
 struct setting *build_settings(struct build *b, const struct schema_type *t, const struct node *n,
@@ -188,6 +188,7 @@ static void build_top(struct build *b) {
     build_limits(b, &schema_limits_type, node_get(b->root, "limits"), &b->s->limits);
     build_admin(b);
     build_dns(b);
+    build_outbound_conf(b);
     struct node *metrics = node_get(b->root, "metrics");
     b->s->metrics_off = metrics && span_eq(node_plain(metrics), SPAN("false"));
     build_log(b);
@@ -243,6 +244,7 @@ static void build_all(struct build *b) {
     build_listeners(b);
     build_services(b);
     build_routes(b);
+    build_outbounds(b);
     if (b->diags->want_warnings)
         lint(b);
 }

@@ -8,6 +8,7 @@
 #include "conf/merge.h"
 #include "conf/schema.h"
 #include "conf/tables.h"
+#include "core/outbound.h"
 
 struct regexes { /* compiled for this snapshot, freed with it */
     struct regex **at;
@@ -32,6 +33,7 @@ struct build {
     struct service_conf *service;
     struct node **service_node;
     struct listener_conf *listener;
+    struct outbounds outbounds;
 };
 
 struct where build_where(struct build *b, const struct node *n);
@@ -49,7 +51,14 @@ struct regex *build_regex_made(struct build *b, struct node *n, struct span patt
 void build_listener_tls(struct build *b, struct listener_conf *l, struct node *n);
 void build_listener_proxy(struct build *b, struct listener_conf *l, struct node *n);
 void build_service_tls(struct build *b, struct service_conf *s, struct node *n);
+void build_url_tls(struct build *b, struct service_conf *s, struct node *url);
 void free_tls(struct snapshot *s);
+
+/* build_outbound.c: `outbound`; how many services URLs may need at most; and those services, once
+ * everything else stands. */
+void build_outbound_conf(struct build *b);
+uint32_t outbound_services_max(const struct node *root);
+void build_outbounds(struct build *b);
 
 void build_listeners(struct build *b);
 void build_services(struct build *b);

@@ -158,13 +158,13 @@ void build_services(struct build *b) {
     struct node *defaults = node_get(b->root, "service_defaults");
     if (defaults && (defaults->kind != NODE_MAP || defaults->bad))
         defaults = NULL;
+    uint32_t more = outbound_services_max(b->root);
     n = n ? schema_long(b->tree, b->diags, &schema_services_type, n) : NULL;
-    if (!n || n->kind != NODE_MAP)
-        return;
-    b->service = arena_zero(b->arena, (n->count + 1) * sizeof *b->service);
-    b->service_used = arena_zero(b->tree, n->count + 1);
-    b->service_node = arena_zero(b->tree, (n->count + 1) * sizeof(struct node *));
-    for (uint32_t i = 0; i < n->count; i++) {
+    uint32_t count = n && n->kind == NODE_MAP ? n->count : 0;
+    b->service = arena_zero(b->arena, (count + more + 1) * sizeof *b->service);
+    b->service_used = arena_zero(b->tree, count + more + 1);
+    b->service_node = arena_zero(b->tree, (count + more + 1) * sizeof(struct node *));
+    for (uint32_t i = 0; i < count; i++) {
         struct service_conf *s = &b->service[i];
         build_one(b, s, &n->pair[i], defaults);
         s->name = arena_span(b->arena, n->pair[i].key->text);
@@ -174,7 +174,7 @@ void build_services(struct build *b) {
         map_put(&b->services, s->name, s);
     }
     b->s->service = b->service;
-    b->s->service_count = n->count;
+    b->s->service_count = count;
 }
 
 const struct service_conf *build_service(struct build *b, const struct node *name) {

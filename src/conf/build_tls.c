@@ -285,6 +285,15 @@ void build_service_tls(struct build *b, struct service_conf *s, struct node *n) 
         s->tls = tls_client_create(&c, tell, &p);
 }
 
+/* Of an implicit service. What is wrong with the CA is told where that stands. */
+void build_url_tls(struct build *b, struct service_conf *s, struct node *url) {
+    struct node *said = node_get(b->root, "outbound");
+    struct tls_client_settings c = {
+        .ca = b->s->outbound->ca, .min_version = TLS_1_2, .offer_h1 = true};
+    struct problems p = {.b = b, .whole = c.ca.n && said ? said : url};
+    s->tls = tls_client_create(&c, tell, &p);
+}
+
 void free_tls(struct snapshot *s) {
     for (uint32_t i = 0; i < s->listener_count; i++)
         if (s->listener[i].tls)

@@ -7,7 +7,7 @@
 #define CODE(code_, text_, example_)                                                               \
     [DIAG_##code_] = {.code = #code_, .title = title_##code_, .text = text_, .example = example_}
 
-enum { ROWS = 86 };
+enum { ROWS = 88 };
 _Static_assert(ROWS == (int)DIAG_CODES, "every code has its explanation");
 
 #define D(code_, text_) static const char title_##code_[] = text_;
@@ -170,6 +170,11 @@ const struct diag_info diag_codes[DIAG_CODES] = {
          "Names that expressions use are made of a-z, 0-9 and _, and begin with a "
          "letter or _. Other names have 1 to 256 bytes without control characters.",
          "vars: {my-zone: eu}    # wrong\nvars: {my_zone: eu}    # right"),
+    CODE(E0219,
+         "Where the gateway itself asks is written as a URL: https://, a host, perhaps a port, a "
+         "path. User names, passwords and fragments do not stand in it, and other schemes are not "
+         "asked. A service of the file is named as {service: NAME, path: /x}.",
+         "jwks: https://id.shop.example/jwks.json\njwks: {service: id, path: /jwks.json}"),
     CODE(E0301,
          "A route names a service that stands nowhere in `services`. The message names "
          "one that is spelt nearly so.",
@@ -356,4 +361,8 @@ const struct diag_info diag_codes[DIAG_CODES] = {
         "nobody is asked, and HTTP/1.1 is spoken. A service that speaks HTTP/2 on clear text is "
         "named h2c.",
         "services: {payment: {endpoints: [127.0.0.1:7005], protocol: h2c}}"),
+    CODE(W0119,
+         "The gateway asks this URL for keys, tokens or decisions. Over http:// whoever is on the "
+         "way reads and changes them. Loopback addresses are not warned about.",
+         "jwks: https://id.shop.example/jwks.json"),
 };

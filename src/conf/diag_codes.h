@@ -47,6 +47,7 @@
     D(E0216, "an unknown variable")                                                                \
     D(E0217, "a constant is malformed")                                                            \
     D(E0218, "not a name")                                                                         \
+    D(E0219, "not a URL that the gateway can ask")                                                 \
     D(E0301, "an unknown service")                                                                 \
     D(E0302, "an unknown listener")                                                                \
     D(E0303, "an unknown policy set")                                                              \
@@ -95,7 +96,8 @@
     D(W0115, "an OCSP response is stale")                                                          \
     D(W0116, "a service is not verified")                                                          \
     D(W0117, "a certificate does not cover a name")                                                \
-    D(W0118, "a protocol that nobody is asked about")
+    D(W0118, "a protocol that nobody is asked about")                                              \
+    D(W0119, "a URL in clear text")
 
 enum diag_code {
 #define D(code, title) DIAG_##code,

@@ -51,7 +51,19 @@ struct schema_fill {
     struct arena *tree;  /* for long forms */
     struct diag_list *diags;
     const struct fact_captures *captures; /* for templates */
+    struct outbounds *outbounds;          /* who makes services of URLs; NULL: nobody */
 };
+
+struct outbounds { /* every URL that was read (build_outbound.c) */
+    struct outbound_link {
+        struct outbound *outbound;
+        struct node *node;
+        struct outbound_link *next;
+    } * last;
+};
+/* From the long form of a TYPE_OUTBOUND. NULL: told why. */
+const struct outbound *schema_url_fill(const struct schema_fill *f, const struct schema_type *t,
+                                       struct node *n);
 /* From a long form into the struct; what does not stand there keeps what the struct holds. */
 void schema_fill(const struct schema_fill *f, const struct schema_type *t, struct node *n,
                  void *out);

@@ -61,6 +61,12 @@ static void fill_template(struct filler *f, const struct schema_type *t, struct 
     memcpy(at, &compiled, sizeof compiled);
 }
 
+static void fill_outbound(const struct filler *f, const struct schema_type *t, struct node *n,
+                          void *at) {
+    const struct outbound *o = schema_url_fill(f->in, t, n);
+    memcpy(at, &o, sizeof o);
+}
+
 static void fill_one(struct filler *f, struct fill_job j) {
     struct arena *a = f->in->arena;
     const struct schema_type *t = schema_choose(j.type, j.node);
@@ -70,7 +76,9 @@ static void fill_one(struct filler *f, struct fill_job j) {
     struct node *n = schema_long(f->in->tree, f->in->diags, t, j.node);
     switch (t->kind) {
     case SCHEMA_OBJECT:
-        if (n->kind == NODE_MAP)
+        if (t->flags & TYPE_OUTBOUND)
+            fill_outbound(f, t, n, at);
+        else if (n->kind == NODE_MAP)
             fill_object(f, t, n, at);
         break;
     case SCHEMA_LIST:

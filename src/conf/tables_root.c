@@ -1,5 +1,6 @@
 #include "conf/tables.h"
 #include "conf/types.h"
+#include "core/outbound.h"
 
 static const struct schema_type version = {
     .kind = SCHEMA_INT, .min = 1, .max = 1, .what = "a version of the configuration; there is 1"};
@@ -60,6 +61,21 @@ static const struct schema_object dns_object = {
     .name = "dns", SCHEMA_OBJECT_OF(dns), .doc = "How host names of services are looked up."};
 static const struct schema_type dns_type = OBJECT_TYPE(dns_object, 0);
 
+#define O(member) FIELD(struct outbound_conf, member)
+static const struct schema_field outbound[] = {
+    {ROW("ca", type_file,
+         "Certificates that those of https:// URLs must come from, PEM; else the system's."),
+     O(ca)},
+    {ROW("allow_private", type_networks,
+         "Loopback, private and other special addresses that the host names of URLs may lead to."),
+     FIELD_LIST(struct outbound_conf, allow, allow_count)},
+};
+static const struct schema_object outbound_object = {
+    .name = "outbound",
+    SCHEMA_OBJECT_OF(outbound),
+    .doc = "What holds for the URLs that the gateway itself asks: keys, introspection and others."};
+const struct schema_type schema_outbounds_type = OBJECT_TYPE(outbound_object, 0);
+
 static const struct schema_field root[] = {
     {ROW("version", version, "The version of this language: 1."),
      .flags = FIELD_REQUIRED | FIELD_NO_FILL},
@@ -93,6 +109,8 @@ static const struct schema_field root[] = {
      .flags = FIELD_NO_FILL, .shipped = "true"},
     {ROW("trusted_proxies", type_networks, "Whose X-Forwarded-For and Forwarded are believed."),
      FIELD_LIST(struct snapshot, trusted, trusted_count)},
+    {ROW("outbound", schema_outbounds_type, "The gateway's own requests to URLs."),
+     .flags = FIELD_NO_FILL},
     {ROW("dns", dns_type, "How host names of services are looked up."), .flags = FIELD_NO_FILL},
     {ROW("workers", workers, "Threads that serve; 0: one for each processor."),
      FIELD(struct snapshot, workers), .shipped = "0"},

@@ -48,7 +48,8 @@ struct exchange *exchange_create(struct thread *t, const struct front_ops *front
     half_init(&x->up_half, x);
     half_init(&x->down_half, x);
     list_append(&t->exchanges, &x->node);
-    enter(t, &t->counters.exchanges_accepted, 1u);
+    if (!front->inner)
+        enter(t, &t->counters.exchanges_accepted, 1u);
     return x;
 }
 
@@ -88,18 +89,7 @@ static void tell_sinks(struct exchange *x) {
         x->thread->sink[i](x->thread, &r);
 }
 
-/* The one end. What epoll and the caller's stack may still name stays until the drain is over. */
-static void end(struct exchange *x, enum x_end how) {
-    struct thread *t = x->thread;
-    must(x->magic == EXCHANGE_MAGIC && x->state != X_DONE);
-    x->state = X_DONE;
-    x->end = (unsigned char)how;
-    x->t.end = t->loop.now;
-    list_remove(&x->task.node);
-    timer_stop(&x->deadline);
-    ops_cancel(&x->back_ops_list);
-    ops_cancel(&x->ops);
-    steps_done(x);
+static void strike_off(struct thread *t, enum x_end how) {
     switch (how) {
     case X_END_COMPLETED:
         enter(t, &t->counters.exchanges_completed, UINT32_MAX);
@@ -112,8 +102,25 @@ static void end(struct exchange *x, enum x_end how) {
         enter(t, &t->counters.exchanges_aborted, UINT32_MAX);
         break;
     }
+}
+
+/* The one end. What epoll and the caller's stack may still name stays until the drain is over. */
+static void end(struct exchange *x, enum x_end how) {
+    struct thread *t = x->thread;
+    must(x->magic == EXCHANGE_MAGIC && x->state != X_DONE);
+    x->state = X_DONE;
+    x->end = (unsigned char)how;
+    x->t.end = t->loop.now;
+    list_remove(&x->task.node);
+    timer_stop(&x->deadline);
+    ops_cancel(&x->back_ops_list);
+    ops_cancel(&x->ops);
+    steps_done(x);
+    if (!x->front->inner)
+        strike_off(t, how);
     list_remove(&x->node);
-    tell_sinks(x);
+    if (!x->front->inner)
+        tell_sinks(x);
     x->free.run = exchange_free;
     loop_after_drain(&t->loop, &x->free);
 }

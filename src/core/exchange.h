@@ -40,6 +40,7 @@ struct front_ops {
      * its end has been taken, so when the answer has left the tunnel is over. */
     void (*room)(struct exchange *);
     void (*failed)(struct exchange *); /* the answer breaks off: reset. Last call */
+    bool inner; /* the gateway itself asks (core/call.h): counted apart, no record is told */
 };
 struct back_ops {
     const char *name;
@@ -64,6 +65,7 @@ struct facts {             /* found by the front and the core before any filter 
     unsigned char http_minor;   /* 10 or 11, 20 */
     const char *protocol;       /* "HTTP/1.1": for the log */
     const struct tls_info *tls; /* of the client's connection; NULL: clear text */
+    bool own;                   /* the gateway asks for itself: nobody is forwarded */
 };
 
 struct own_field { /* a challenge, a cookie taken back; in the exchange's arena */

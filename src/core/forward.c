@@ -273,6 +273,10 @@ static bool loops(const struct exchange *x) {
 }
 
 enum fault forward_prepare(struct exchange *x) {
+    if (unlikely(x->facts.own)) {
+        forward_request_id(x);
+        return FAULT_NONE;
+    }
     bool trusted = trusts(x->snap->snapshot, &x->facts.peer);
     address_copy(&x->facts.client, &x->facts.peer);
     if (trusted)
@@ -357,6 +361,10 @@ size_t forward_fields(struct exchange *x, struct field *out, size_t max) {
     struct str s = str_on(p, room);
     struct span peer = f->peer_text;
     field_set(&out[n++], HDR_VIA, forward_via(f->http_minor));
+    if (unlikely(f->own)) {
+        field_set(&out[n++], HDR_X_REQUEST_ID, span_of(f->request_id, f->request_id_len));
+        return n;
+    }
     field_set(&out[n++], HDR_X_FORWARDED_FOR, forwarded_for(&s, f->hops, peer));
     field_set(&out[n++], HDR_X_FORWARDED_PROTO, x->req.scheme);
     if (host.n)

@@ -15,7 +15,8 @@ enum { FORWARD_FIELDS_MAX = 7, FORWARD_HOPS_MAX = 32 };
 /* Before routing. FAULT_LOOP_DETECTED: as often as max_forwards_depth allows it was here already.
  */
 must_use enum fault forward_prepare(struct exchange *x);
-/* Via, X-Forwarded-For, -Proto, -Host, Forwarded, X-Request-ID, and X-Client-Cert where the client
+/* Of what the gateway asks for itself: Via and X-Request-ID alone. Else Via, X-Forwarded-For,
+ * -Proto, -Host, Forwarded, X-Request-ID, and X-Client-Cert where the client
  * has shown a certificate that was verified. Returns how many; fewer than
  * FORWARD_FIELDS_MAX only when memory ran out (the arena says so) or `max` is too small. */
 size_t forward_fields(struct exchange *x, struct field *out, size_t max);

@@ -70,7 +70,10 @@ enum type_flag {
     TYPE_POLICY = 8,       /* an object: takes when, inherit; with FIELD_REFUSES mode */
     TYPE_NAMED_LIST = 16,  /* a map: a list of objects with `name` may stand for it */
     TYPE_IDENTIFIERS = 32, /* a map: keys are [a-z_][a-z0-9_]* */
-    TYPE_MAP_LATER = 64    /* a list: that a map may stand for it is not available yet */
+    TYPE_MAP_LATER = 64,   /* a list: that a map may stand for it is not available yet */
+    TYPE_OUTBOUND = 128,   /* an object: fills a const struct outbound * (core/outbound.h) */
+    TYPE_OR_FILE = 256,    /* such: "file:PATH" too */
+    TYPE_ISSUER = 512      /* such: the URL of an issuer, or any other name of it */
 };
 
 struct schema_word {

@@ -100,8 +100,11 @@ struct service_conf {
     uint32_t keepalive_requests;
     uint32_t max_connections; /* per endpoint, over all threads */
     enum protocol protocol;
-    bool multiplexes;             /* it can speak HTTP/2: gRPC with trailers reaches it */
-    struct tls_client *tls;       /* NULL: clear text */
+    bool multiplexes;       /* it can speak HTTP/2: gRPC with trailers reaches it */
+    struct tls_client *tls; /* NULL: clear text */
+    bool guarded; /* a URL's: outbound_refuses judges each address before it is connected to */
+    const struct cidr *allowed; /* where it may lead all the same */
+    uint32_t allowed_count;
     unsigned char proxy_protocol; /* 1, 2: the header that each connection begins with; 0: none */
     uint32_t h2_streams;          /* on one connection; 0: as the service says, at most 1,000 */
     uint32_t max_pending;         /* waiting for a connection, per thread */
@@ -204,9 +207,10 @@ struct snapshot {
     struct limits_conf limits;
     const struct log_conf *log;
     const struct errors_conf *errors; /* of defaults, for what finds no route; NULL: the shipped */
-    const struct address *dns_server; /* dns: {servers: ["10.0.0.2:53"]} */
-    uint32_t dns_server_count;        /* 0: those of /etc/resolv.conf */
-    uint32_t workers;                 /* 0: one per allowed CPU */
+    const struct outbound_conf *outbound; /* core/outbound.h; NULL: nothing said */
+    const struct address *dns_server;     /* dns: {servers: ["10.0.0.2:53"]} */
+    uint32_t dns_server_count;            /* 0: those of /etc/resolv.conf */
+    uint32_t workers;                     /* 0: one per allowed CPU */
     uint64_t shutdown_grace_ms;
     void *parts;                       /* of conf: what is not arena memory (regexes) */
     void (*detach)(struct snapshot *); /* gives back what lasts (main/rooms.c); or NULL */

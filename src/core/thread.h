@@ -67,6 +67,10 @@
     C(exchanges_completed, "Requests whose answer has left entirely")                              \
     C(exchanges_aborted, "Requests that broke off: client gone, or the answer broke off")          \
     C(exchanges_rejected, "Requests refused as malformed or over a limit")                         \
+    C(calls_started, "Requests of the gateway's own: keys, introspection, forward auth")           \
+    C(calls_answered, "Of them, those that were answered, whatever the status")                    \
+    C(calls_failed, "Of them, those that got no answer, or not all of it")                         \
+    C(calls_cancelled, "Of them, those that nobody waited for any more")                           \
     C(tunnels, "WebSockets that services accepted")                                                \
     C(grpc_calls, "gRPC calls")                                                                    \
     C(grpc_failures, "gRPC calls that did not end with status OK")                                 \

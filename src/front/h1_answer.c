@@ -132,7 +132,8 @@ static void front_failed(struct exchange *x) {
     conn_reset(c);
 }
 
-const struct front_ops h1_front = {"h1", front_head, front_readable, front_room, front_failed};
+const struct front_ops h1_front = {"h1",       front_head,   front_readable,
+                                   front_room, front_failed, false};
 
 static void answer_left(struct h1_conn *c) {
     bool done = c->work->request_done, tunnel = c->x->tunnel;

@@ -140,7 +140,7 @@ static void failed(struct exchange *x) {
     h2_stream_leave(s);
 }
 
-const struct front_ops h2_front = {"h2", head, readable, room, failed};
+const struct front_ops h2_front = {"h2", head, readable, room, failed, false};
 
 /* ---- DATA, as nghttp2 asks for it ---- */
 

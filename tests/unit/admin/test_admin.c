@@ -48,8 +48,8 @@ static void front_failed(struct exchange *x) {
     (void)x;
     got.failed = true;
 }
-static const struct front_ops front = {"test", front_head, front_readable, front_room,
-                                       front_failed};
+static const struct front_ops front = {"test",     front_head,   front_readable,
+                                       front_room, front_failed, false};
 
 static struct exchange *begin_request(const char *method, const char *host, const char *path) {
     struct exchange *x = exchange_create(&thread, &front, NULL);

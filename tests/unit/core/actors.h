@@ -119,8 +119,8 @@ static void asker_failed(struct exchange *x) {
     a->fails++;
     a->x = NULL;
 }
-static const struct front_ops asker_ops = {"asker", asker_head, asker_readable, asker_room,
-                                           asker_failed};
+static const struct front_ops asker_ops = {"asker",    asker_head,   asker_readable,
+                                           asker_room, asker_failed, false};
 
 static void asker_take(struct output *o) {
     struct asker *a = container_of(o, struct asker, output);

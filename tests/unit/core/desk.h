@@ -65,8 +65,8 @@ static void desk_failed(struct exchange *x) {
     desk.failed = true;
 }
 
-static const struct front_ops desk_front = {"desk", desk_head, desk_readable, desk_room,
-                                            desk_failed};
+static const struct front_ops desk_front = {"desk",    desk_head,   desk_readable,
+                                            desk_room, desk_failed, false};
 
 static inline void desk_open(void) {
     memset(&desk, 0, sizeof desk);

@@ -72,8 +72,8 @@ static void client_failed(struct exchange *x) {
     talk.fails++;
     talk.x = NULL;
 }
-static const struct front_ops client_ops = {"client", client_head, client_readable, client_room,
-                                            client_failed};
+static const struct front_ops client_ops = {"client",    client_head,   client_readable,
+                                            client_room, client_failed, false};
 
 static struct route route;
 

@@ -108,7 +108,7 @@ static void find_rejected(struct explained *e) {
 
 static enum fault find_route(struct explained *e) {
     struct exchange *x = e->x;
-    router_find(e->s->router, &x->req, e->listener, &e->found);
+    router_find_request(e->s->router, &x->req, e->listener, &e->found);
     const struct route *r = e->found.route;
     find_rejected(e);
     if (!r)

@@ -60,11 +60,18 @@ static void print_captures(const struct explained *e) {
         printf("  path.%.*s = %.*s\n", SPAN_ARG(r->capture_name[i]), SPAN_ARG(e->found.capture[i]));
 }
 
-static const struct setting *setting_named(const struct route *r, const char *name) {
+/* Of a policy whose levels add up each level has its own setting, in the same order. */
+static const struct setting *setting_of(const struct route *r, const struct filter *f) {
     const struct setting *found = NULL;
+    unsigned nth = 0;
+    for (const struct filter *k = route_whole(r)->filter; k < f; k++)
+        nth += k->ops == f->ops;
     for (uint32_t i = 0; i < r->setting_count; i++)
-        if (span_eq(r->settings[i].name, span_z(name)))
+        if (span_eq(r->settings[i].name, span_z(f->ops->name))) {
             found = &r->settings[i];
+            if (nth-- == 0)
+                break;
+        }
     return found;
 }
 
@@ -82,7 +89,7 @@ static bool is_policy(const struct route *r, const struct setting *s) {
 }
 
 static void print_policy(const struct explained *e, const struct filter *f) {
-    const struct setting *s = setting_named(e->found.route, f->ops->name);
+    const struct setting *s = setting_of(e->found.route, f);
     const char *web = explain_grpc_web(f);
     if (s) {
         explain_print_setting(s);

@@ -62,6 +62,10 @@ struct regex *build_regex(struct build *b, struct node *n, struct span pattern, 
     return regex_made(b, n, pattern, at, !n->constant);
 }
 
+void build_regex_keep(void *b, struct regex *x) {
+    regex_keep(((struct build *)b)->regexes, x);
+}
+
 struct regex *build_regex_made(struct build *b, struct node *n, struct span pattern) {
     return regex_made(b, n, pattern, 0, false);
 }

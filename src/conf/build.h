@@ -45,6 +45,7 @@ struct setting *build_settings(struct build *b, const struct schema_type *t, con
 /* A regular expression, behind "~ " when `from` says so. NULL: told why. */
 struct regex *build_regex(struct build *b, struct node *n, struct span pattern, size_t at);
 /* A regular expression that the loader made of several. */
+void build_regex_keep(void *b, struct regex *x); /* the snapshot frees it */
 struct regex *build_regex_made(struct build *b, struct node *n, struct span pattern);
 
 /* build_tls.c */

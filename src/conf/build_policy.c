@@ -161,7 +161,7 @@ static void note_one(struct leaf *l, struct span name, const struct pair *p,
 /* The policy, and those of its parts that come from another level. */
 static void note(struct leaf *l, const struct schema_field *f, const struct pair *p) {
     const struct node *n = p->value;
-    const struct schema_type *t = schema_choose(schema_type_of(f), n);
+    const struct schema_type *t = schema_choose(schema_form_of(f), n);
     note_one(l, span_z(f->key), p, f);
     for (uint32_t i = 0; n->kind == NODE_MAP && i < n->count; i++) {
         const struct pair *part = &n->pair[i];
@@ -197,8 +197,10 @@ static void *brought(struct leaf *l, const struct policy *p, const struct schema
     void *conf = arena_zero(b->arena, p->size + 1);
     struct schema_fill fill = build_fill(b, l->captures);
     schema_shipped(b->arena, p->form, conf);
-    schema_fill(&fill, schema_type_of(f), n, conf);
+    schema_fill(&fill, schema_form_of(f), n, conf);
     const char *wrong = p->finish && !n->bad ? p->finish(b->arena, conf) : NULL;
+    if (p->regexes)
+        p->regexes(conf, build_regex_keep, b);
     if (wrong)
         diag_add(b->diags, DIAG_E0115, n->at, "%s: %s", f->key, wrong);
     return conf;
@@ -288,7 +290,7 @@ static void additive(struct leaf *l, const struct schema_field *f, struct policy
         order[n++] = k;
     while (n) {
         struct pair p = order[--n]->pair;
-        p.value = schema_long(l->b->tree, l->b->diags, schema_type_of(f), p.value);
+        p.value = schema_long(l->b->tree, l->b->diags, schema_form_of(f), p.value);
         one_policy(l, f, p);
     }
 }
@@ -339,6 +341,8 @@ static void keep_plan(struct leaf *l) {
     memcpy(filter, l->filter, l->filters * sizeof *filter);
     plan->filter = filter;
     plan->count = l->filters;
+    for (unsigned i = 0; i < l->filters; i++)
+        l->r->preflights |= filter[i].ops->preflights && !filter[i].when && !filter[i].observe;
     plan->steps_size = step_sizes(filter, l->filters);
     struct setting *setting = arena_alloc(a, l->settings * sizeof *setting + 1);
     memcpy(setting, l->setting, l->settings * sizeof *setting);

@@ -15,6 +15,8 @@ struct conf_registry;
 void schema_use(const struct conf_registry *r);
 const struct policy *schema_policy(struct span key); /* NULL: none was brought */
 const struct schema_type *schema_type_of(const struct schema_field *f);
+/* Of a policy whose levels add up: the form of one, where schema_type_of is a list of such. */
+const struct schema_type *schema_form_of(const struct schema_field *f);
 bool schema_later(const struct schema_field *f);
 
 /* The type that a value of this shape has: resolves SCHEMA_ONE_OF. NULL: no choice has this shape.

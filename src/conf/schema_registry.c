@@ -5,6 +5,7 @@ enum { POLICIES_MAX = 48 };
 
 static const struct conf_registry *used;
 static struct schema_type form[POLICIES_MAX]; /* by place in the registry; the last: log */
+static struct schema_type many[POLICIES_MAX]; /* lists of them, for what adds up over the levels */
 
 static void form_of(struct schema_type *t, const struct policy *p) {
     *t = (struct schema_type){
@@ -18,6 +19,9 @@ void schema_use(const struct conf_registry *r) {
     for (unsigned i = 0; r && i < r->policies; i++)
         if (r->policy[i]->form)
             form_of(&form[i], r->policy[i]);
+    for (unsigned i = 0; i < POLICIES_MAX; i++)
+        many[i] =
+            (struct schema_type){.kind = SCHEMA_LIST, .of = &form[i], .flags = TYPE_ONE_OR_MANY};
     if (r && r->log)
         form_of(&form[POLICIES_MAX - 1], r->log);
     used = r;
@@ -41,7 +45,14 @@ const struct schema_type *schema_type_of(const struct schema_field *f) {
     if (!(f->flags & FIELD_POLICY))
         return f->type;
     int i = place(span_z(f->key));
-    return i >= 0 && form[i].object ? &form[i] : f->type;
+    if (i < 0 || !form[i].object)
+        return f->type;
+    return f->flags & FIELD_ADDITIVE ? &many[i] : &form[i];
+}
+
+const struct schema_type *schema_form_of(const struct schema_field *f) {
+    const struct schema_type *t = schema_type_of(f);
+    return (f->flags & FIELD_ADDITIVE) && t->kind == SCHEMA_LIST ? t->of : t;
 }
 
 bool schema_later(const struct schema_field *f) {

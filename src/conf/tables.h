@@ -27,6 +27,6 @@ extern const struct schema_type schema_tls_type, schema_certificate_type,
 extern const struct schema_object schema_policy_common;
 
 /* Types of policies that later versions bring; their keys are known already. */
-extern const struct schema_type later_ip, later_cors, later_security_headers, later_rate_limit,
-    later_authenticate, later_authorize, later_quota, later_concurrency, later_request, later_cache,
-    later_response, later_compress, later_mirror, later_switch, later_aggregate;
+extern const struct schema_type later_security_headers, later_rate_limit, later_authenticate,
+    later_authorize, later_quota, later_concurrency, later_request, later_cache, later_response,
+    later_compress, later_mirror, later_switch, later_aggregate;

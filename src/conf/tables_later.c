@@ -10,19 +10,6 @@
     const struct schema_type later_##name_ =                                                       \
         OBJECT_TYPE(name_##_object, TYPE_POLICY | TYPE_OR_OFF | TYPE_OR_ON | (flags_))
 
-static const struct schema_field ip[] = {{ROW("allow", type_networks, "Who may come.")},
-                                         {ROW("deny", type_networks, "Who may not.")}};
-LATER_OBJECT(ip, "ip", ip, 0);
-
-static const struct schema_field cors[] = {
-    {ROW("origins", type_texts, "Origins that may ask.")},
-    {ROW("methods", type_texts, "Methods that they may use.")},
-    {ROW("headers", type_texts, "Headers that they may send.")},
-    {ROW("expose", type_texts, "Response headers that scripts may read.")},
-    {ROW("credentials", type_bool, "Whether cookies may come along.")},
-    {ROW("max_age", type_duration, "How long a preflight's answer holds.")}};
-LATER_OBJECT(cors, "cors", cors, 0);
-
 static const struct schema_type rates = {
     .kind = SCHEMA_LIST, .of = &type_rate, .flags = TYPE_ONE_OR_MANY};
 static const struct schema_type plan_rates_type;

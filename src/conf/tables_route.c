@@ -198,16 +198,15 @@ const struct schema_object schema_policy_common = {
 #define NOW(key_, type_, doc_)                                                                     \
     .key = key_, .type = &(type_), .doc = doc_, .flags = FIELD_NO_FILL | FIELD_POLICY
 /* Its table comes with its record (struct policy); without one it is not available. */
-#define POLICY_OF_ROOM(key_, doc_)                                                                 \
+#define POLICY_OF_ROOM(key_, flags_, doc_)                                                         \
     .key = key_, .type = &later_switch, .doc = doc_,                                               \
-    .flags = FIELD_LATER | FIELD_NO_FILL | FIELD_POLICY
+    .flags = FIELD_LATER | FIELD_NO_FILL | FIELD_POLICY | (flags_)
 #define VALUE(key_, type_, doc_)                                                                   \
     .key = key_, .type = &(type_), .doc = doc_, .flags = FIELD_NO_FILL | FIELD_POLICY | FIELD_VALUE
 
 #define MANY(name_)                                                                                \
     static const struct schema_type many_##name_ = {                                               \
         .kind = SCHEMA_LIST, .of = &later_##name_, .flags = TYPE_ONE_OR_MANY}
-MANY(ip);
 MANY(authorize);
 MANY(rate_limit);
 MANY(quota);
@@ -216,12 +215,12 @@ MANY(request);
 MANY(response);
 
 #define POLICY_ROWS                                                                                \
-    ADDITIVE("ip", many_ip, "Who may come, by address."),                                          \
-        POLICY("cors", later_cors, "What scripts of other origins may do."),                       \
-        POLICY("security_headers", later_switch, "Header fields that protect browsers."),          \
+    {POLICY_OF_ROOM("ip", FIELD_ADDITIVE | FIELD_REFUSES, "Who may come, by address.")},           \
+        {POLICY_OF_ROOM("cors", FIELD_REFUSES, "What scripts of other origins may do.")},          \
+        {POLICY_OF_ROOM("security_headers", 0, "Header fields that protect browsers.")},           \
         POLICY("fault", later_switch, "Failures on purpose, for tests."),                          \
         POLICY("authenticate", later_authenticate, "Who asks."),                                   \
-        POLICY("csrf", later_switch, "Protects forms of other sites."),                            \
+        {POLICY_OF_ROOM("csrf", FIELD_REFUSES, "Protects forms of other sites.")},                 \
         ADDITIVE("authorize", many_authorize, "Who may."),                                         \
         ADDITIVE("rate_limit", many_rate_limit, "How many requests in a time."),                   \
         ADDITIVE("quota", many_quota, "How many requests in a longer time."),                      \
@@ -230,8 +229,9 @@ MANY(response);
         {NOW("rewrite", schema_rewrite_type, "The path that the service sees.")},                  \
         ADDITIVE("request", many_request, "Changes to the request."),                              \
         POLICY("idempotency", later_switch, "Repeats of one request have one effect."),            \
-        {POLICY_OF_ROOM("websocket", "WebSockets: limits on frames and messages; false: none.")},  \
-        {POLICY_OF_ROOM("grpc", "gRPC: limits on messages, and gRPC-Web for browsers.")},          \
+        {POLICY_OF_ROOM("websocket", 0,                                                            \
+                        "WebSockets: limits on frames and messages; false: none.")},               \
+        {POLICY_OF_ROOM("grpc", 0, "gRPC: limits on messages, and gRPC-Web for browsers.")},       \
         POLICY("cache", later_cache, "Answers that are kept."),                                    \
         ADDITIVE("response", many_response, "Changes to the answer."),                             \
         POLICY("compress", later_compress, "Smaller answers."),                                    \

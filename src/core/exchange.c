@@ -186,7 +186,7 @@ static void take_whole(struct exchange *x, const struct route *r) {
 /* Finds the route, or the fault that stands for it. */
 static enum fault find_route(struct exchange *x) {
     struct route_found f unzeroed;
-    router_find(x->snap->snapshot->router, &x->req, x->facts.listener, &f);
+    router_find_request(x->snap->snapshot->router, &x->req, x->facts.listener, &f);
     if (!f.route) {
         if (!f.path_matched)
             return FAULT_NO_ROUTE;

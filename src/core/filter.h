@@ -43,6 +43,8 @@ struct filter_ops {
     bool tunnels;
     /* For tunnels and gRPC calls alone; other exchanges are spared it (route.whole). */
     bool rare;
+    /* Answers CORS preflights: they find the route of the method that they ask for. */
+    bool preflights;
 };
 
 struct filter { /* one configured policy on one route, in the snapshot */

@@ -230,3 +230,22 @@ void router_find(const struct router *r, const struct head *h, const struct list
     f.collect = true;
     try_hosts(&f);
 }
+
+/* What scripts may ask with POST they ask first with OPTIONS, which no route need offer. */
+static bool find_asked(const struct router *r, const struct head *h, const struct listener_conf *l,
+                       struct route_found *out) {
+    struct span method = hdr_find(h, SPAN("access-control-request-method"));
+    if (!method.n || !hdr_has(h, HDR_ORIGIN))
+        return false;
+    struct head asked = *h;
+    asked.method = method_lookup(method);
+    asked.method_text = method;
+    router_find(r, &asked, l, out);
+    return out->route && out->route->preflights;
+}
+
+void router_find_request(const struct router *r, const struct head *h,
+                         const struct listener_conf *l, struct route_found *out) {
+    if (likely(h->method != METHOD_OPTIONS) || !find_asked(r, h, l, out))
+        router_find(r, h, l, out);
+}

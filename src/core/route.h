@@ -100,6 +100,11 @@ struct route_found {
 void router_find(const struct router *r, const struct head *h, const struct listener_conf *l,
                  struct route_found *out);
 
+/* The same for a request: a CORS preflight (the Fetch standard) finds the route of the method that
+ * it asks for, where that answers preflights; else what OPTIONS finds. */
+void router_find_request(const struct router *r, const struct head *h,
+                         const struct listener_conf *l, struct route_found *out);
+
 /* Why a route did not match: the first condition that failed, in the order host, path, listener,
  * method, header, query, cookie. */
 enum miss_kind {

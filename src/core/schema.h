@@ -10,6 +10,8 @@
 #pragma once
 #include "core/snapshot.h"
 
+struct regex;
+
 /* What a value may be, and what it becomes in the struct (at the field's offset). */
 enum schema_kind {
     SCHEMA_BOOL,       /* bool */
@@ -138,4 +140,6 @@ struct policy {
     /* Not NULL: the policy stands on every route that forwards, with its shipped values where the
      * file says nothing. Told the route's targets, or NULL where it is turned off (`false`). */
     void (*on_route)(void *conf, const struct forward_conf *to);
+    /* Tells the regular expressions that finish compiled: the snapshot frees them. May be NULL. */
+    void (*regexes)(const void *conf, void (*keep)(void *ctx, struct regex *r), void *ctx);
 };

@@ -146,6 +146,7 @@ struct route {
                                * there is none, as `plan` */
     bool
         max_body_own; /* nearer than `defaults`: then it holds for gRPC's streams of messages too */
+    bool preflights;  /* a policy of it answers CORS preflights, always */
     uint32_t capture_count;
     uint32_t row;                    /* of its statistics (observe/metrics) */
     const struct span *capture_name; /* by place in exchange->capture */

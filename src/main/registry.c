@@ -3,14 +3,17 @@
 #include "back/proxy.h"
 #include "cli/cli.h"
 #include "cli/status.h"
+#include "filter/cors.h"
 #include "filter/grpc.h"
+#include "filter/ip.h"
 #include "filter/rewrite.h"
 #include "filter/websocket.h"
 #include "main/control.h"
 #include "main/run.h"
 #include "observe/log.h"
 
-static const struct policy *const policies[] = {&rewrite_policy, &websocket_policy, &grpc_policy};
+static const struct policy *const policies[] = {&ip_policy, &cors_policy, &rewrite_policy,
+                                                &websocket_policy, &grpc_policy};
 static const struct back_ops *const backs[] = {&proxy_back, &canned_respond, &canned_redirect,
                                                &canned_https};
 

@@ -11,8 +11,10 @@ struct regex {
     const unsigned char *name_table;
 };
 
+#define ALWAYS (PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C)
 /* Bytes, not characters: a header may hold anything, and case folding stays ASCII. */
-#define OPTIONS (PCRE2_NEVER_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C)
+#define BYTES (ALWAYS | PCRE2_NEVER_UTF)
+#define TEXT (ALWAYS | PCRE2_UTF | PCRE2_MATCH_INVALID_UTF)
 
 static void *take(size_t n, void *unused) {
     (void)unused;
@@ -48,14 +50,14 @@ static struct regex *refuse(struct regex *r, struct regex_error *err, size_t at,
     return NULL;
 }
 
-struct regex *regex_compile(struct span pattern, struct regex_error *err) {
+static struct regex *compile(struct span pattern, uint32_t options, struct regex_error *err) {
     int code = 0;
     size_t at = 0;
     struct regex *r = mem_alloc(sizeof *r);
     r->pattern = span_of(mem_text(pattern.p, pattern.n), pattern.n);
     if (pattern.n > REGEX_PATTERN_MAX)
         return refuse(r, err, REGEX_PATTERN_MAX, "the pattern is longer than 4096 bytes");
-    r->code = pcre2_compile((PCRE2_SPTR)r->pattern.p, pattern.n, OPTIONS, &code, &at, NULL);
+    r->code = pcre2_compile((PCRE2_SPTR)r->pattern.p, pattern.n, options, &code, &at, NULL);
     if (!r->code) {
         pcre2_get_error_message(code, (PCRE2_UCHAR *)err->text, sizeof err->text);
         return refuse(r, err, at, NULL);
@@ -68,6 +70,14 @@ struct regex *regex_compile(struct span pattern, struct regex_error *err) {
     /* Where there is no JIT the interpreter does the same work under the same limits. */
     (void)pcre2_jit_compile(r->code, PCRE2_JIT_COMPLETE);
     return r;
+}
+
+struct regex *regex_compile(struct span pattern, struct regex_error *err) {
+    return compile(pattern, BYTES, err);
+}
+
+struct regex *regex_compile_text(struct span pattern, struct regex_error *err) {
+    return compile(pattern, TEXT, err);
 }
 
 void regex_free(struct regex *r) {

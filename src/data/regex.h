@@ -26,6 +26,9 @@ struct regex_error {
 
 /* NULL: *err says why. */
 must_use struct regex *regex_compile(struct span pattern, struct regex_error *err);
+/* Of characters, not bytes: pattern and subjects are UTF-8, (?i) folds as Unicode does, \d \w \s
+ * stay ASCII. Bytes that are no UTF-8 match nothing. */
+must_use struct regex *regex_compile_text(struct span pattern, struct regex_error *err);
 void regex_free(struct regex *r);
 
 enum regex_result { REGEX_NO, REGEX_YES, REGEX_FAILED };

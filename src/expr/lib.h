@@ -7,8 +7,8 @@
 #include "expr/function.h"
 
 extern const struct expr_function lib_text[], lib_string[], lib_format[], lib_convert[],
-    lib_getters[], lib_math[], lib_bits[], lib_encode[], lib_net[], lib_optional[], lib_list[],
-    lib_sets[], lib_regex[];
+    lib_getters[], lib_math[], lib_encode[], lib_net[], lib_optional[], lib_list[], lib_sets[],
+    lib_regex[];
 
 static inline struct span lib_span(const struct expr_call *c, unsigned i) {
     return value_span(&c->arg[i]);

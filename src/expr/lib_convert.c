@@ -1,4 +1,5 @@
 /* From one type to another; what does not fit is an error, never cut. */
+#include "data/number.h"
 #include "expr/lib.h"
 #include "expr/lib_net.h"
 #include "expr/lib_number.h"
@@ -117,8 +118,8 @@ static bool string_of_uint(struct expr_call *c) {
 }
 
 static bool string_of_double(struct expr_call *c) {
-    char text[NUMBER_MAX];
-    return give_copy(c, text, number_print(text, c->arg[0].d, NUMBER_PLAIN));
+    char text[NUMBER_TEXT];
+    return give_copy(c, text, number_text(c->arg[0].d, text));
 }
 
 static bool string_of_bytes(struct expr_call *c) {
@@ -138,13 +139,13 @@ static bool bytes_of_string(struct expr_call *c) {
 }
 
 static bool string_of_timestamp(struct expr_call *c) {
-    char text[TIME_TEXT_MAX];
-    return give_copy(c, text, time_print(text, &c->arg[0]));
+    char text[MOMENT_TEXT];
+    return give_copy(c, text, timestamp_text(c->arg[0].i, c->arg[0].nanos, text));
 }
 
 static bool string_of_duration(struct expr_call *c) {
-    char text[TIME_TEXT_MAX];
-    return give_copy(c, text, duration_print(text, &c->arg[0]));
+    char text[MOMENT_TEXT];
+    return give_copy(c, text, duration_text(c->arg[0].i, c->arg[0].nanos, text));
 }
 
 static bool string_of_address(struct expr_call *c) {

@@ -123,7 +123,7 @@ static bool join_by(struct expr_call *c) {
 static size_t space(struct span s) {
     static const struct span wide[] = {
         SPAN("\xc2\x85"), SPAN("\u00a0"), SPAN("\u1680"), SPAN("\u2028"),
-        SPAN("\u2029"), SPAN("\u202f"), SPAN("\u205f"), SPAN("\u3000"),
+        SPAN("\u2029"),   SPAN("\u202f"), SPAN("\u205f"), SPAN("\u3000"),
     };
     if (s.n == 0)
         return 0;

@@ -238,38 +238,3 @@ enum time_result duration_parse(struct span s, struct value *out) {
     }
     return duration_of(below ? -sum : sum, out) ? TIME_FINE : TIME_RANGE;
 }
-
-/* A point and the digits that say something. */
-static void put_fraction(struct str *s, int32_t nanos) {
-    char digits[16];
-    if (nanos == 0)
-        return;
-    struct str d = str_on(digits, sizeof digits);
-    str_fmt(&d, "%09d", nanos);
-    while (d.n > 0 && digits[d.n - 1] == '0')
-        d.n--;
-    str_char(s, '.');
-    str_add(s, str_span(&d));
-}
-
-size_t time_print(char out[TIME_TEXT_MAX], const struct value *timestamp) {
-    struct str s = str_on(out, TIME_TEXT_MAX);
-    struct civil c;
-    civil_of(timestamp->i, &c);
-    str_fmt(&s, "%04lld-%02d-%02dT%02d:%02d:%02d", (long long)c.year, c.month, c.day, c.hour,
-            c.minute, c.second);
-    put_fraction(&s, timestamp->nanos);
-    str_char(&s, 'Z');
-    return s.n;
-}
-
-size_t duration_print(char out[TIME_TEXT_MAX], const struct value *duration) {
-    struct str s = str_on(out, TIME_TEXT_MAX);
-    uint64_t seconds = duration->i < 0 ? 0 - (uint64_t)duration->i : (uint64_t)duration->i;
-    if (duration->i < 0 || duration->nanos < 0)
-        str_char(&s, '-');
-    str_u64(&s, seconds);
-    put_fraction(&s, duration->nanos < 0 ? -duration->nanos : duration->nanos);
-    str_char(&s, 's');
-    return s.n;
-}

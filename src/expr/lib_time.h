@@ -1,5 +1,5 @@
 /*
- * lib_time - moments and lengths of time: parsed, printed, added, taken apart.
+ * lib_time - moments and lengths of time: parsed, added, taken apart (data/number.h prints them).
  *
  * Timestamps reach from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999999Z, durations over
  * int64 nanoseconds (about 292 years), as CEL says; what would leave that is false, never wrapped.
@@ -14,12 +14,6 @@ enum time_result { TIME_FINE, TIME_MALFORMED, TIME_RANGE };
 must_use enum time_result time_parse(struct span s, struct value *out);
 /* "1h30m", "-1.5h", "0": numbers with h, m, s, ms, us, ns. */
 must_use enum time_result duration_parse(struct span s, struct value *out);
-enum { TIME_TEXT_MAX = 40 };
-/* RFC 3339 in UTC. Returns the length. */
-size_t time_print(char out[TIME_TEXT_MAX], const struct value *timestamp);
-/* Seconds: "90s", "-0.5s". */
-size_t duration_print(char out[TIME_TEXT_MAX], const struct value *duration);
-
 must_use bool time_of(int64_t seconds, struct value *out);
 must_use bool time_plus(const struct value *timestamp, const struct value *duration,
                         struct value *out);

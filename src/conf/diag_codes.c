@@ -7,7 +7,7 @@
 #define CODE(code_, text_, example_)                                                               \
     [DIAG_##code_] = {.code = #code_, .title = title_##code_, .text = text_, .example = example_}
 
-enum { ROWS = 88 };
+enum { ROWS = 91 };
 _Static_assert(ROWS == (int)DIAG_CODES, "every code has its explanation");
 
 #define D(code_, text_) static const char title_##code_[] = text_;
@@ -88,6 +88,10 @@ const struct diag_info diag_codes[DIAG_CODES] = {
          "The first key of a configuration is `version: 1`: the version of the language "
          "it is written in.",
          "version: 1"),
+    CODE(E0119,
+         "JSON as RFC 8259 has it: names and texts in double quotes, no comma behind the last "
+         "element, no comments, UTF-8.",
+         "{\"sub\": \"u1\",}    # wrong\n{\"sub\": \"u1\"}     # right"),
     CODE(E0120,
          "An included file adds named things (services, policies ...) and routes. A "
          "setting that stands once in a configuration, as `limits` or `defaults`, can "
@@ -286,6 +290,17 @@ const struct diag_info diag_codes[DIAG_CODES] = {
          "scheme, host, path.",
          "redirect: {scheme: https}"),
     CODE(E0505, "Answers with status 204, 205 or 304 have no body.", NULL),
+    CODE(E0506,
+         "Conditions and what stands in ${..} are written in CEL, the Common Expression Language. "
+         "Syntax, names and types are checked when the file is read. `sluice eval` tries one.",
+         "when: request.method = \"GET\"     # wrong: one = assigns, and there is no assignment\n"
+         "when: request.method == \"GET\"    # right"),
+    CODE(E0507,
+         "The expression is right, but with these values it comes to nothing: a key that is not "
+         "there, a division by zero, a conversion that fails, too much work. `has(claim.x)`, "
+         "`claim[?\"x\"].orValue(\"\")` and `\"x\" in claim` ask before they take.",
+         "claim.plan == \"gold\"                      # no value without such a claim\n"
+         "has(claim.plan) && claim.plan == \"gold\"   # right"),
     CODE(E0601,
          "`timeout` and `retry` belong to services: `service_defaults`, a service, a "
          "group, a route. They do not stand in `defaults`. What bounds a whole exchange "

@@ -27,6 +27,7 @@
     D(E0116, "a name is defined twice")                                                            \
     D(E0117, "an include is wrong")                                                                \
     D(E0118, "the configuration's version")                                                        \
+    D(E0119, "the JSON is malformed")                                                              \
     D(E0120, "a setting stands in two files")                                                      \
     D(E0121, "too many of something")                                                              \
     D(E0201, "a unit is missing")                                                                  \
@@ -76,6 +77,8 @@
     D(E0503, "a rewrite is incomplete")                                                            \
     D(E0504, "a redirect is incomplete")                                                           \
     D(E0505, "an answer is wrong")                                                                 \
+    D(E0506, "an expression is wrong")                                                             \
+    D(E0507, "an expression has no value")                                                         \
     D(E0601, "a policy that cannot stand here")                                                    \
     D(E0602, "inherit or mode is used wrongly")                                                    \
     D(E0901, "not available yet")                                                                  \

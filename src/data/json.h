@@ -3,7 +3,7 @@
  *
  * Read: one pass without recursion. UTF-8 is checked, lone surrogates are refused, a BOM is
  * refused; strings without escapes and all numbers stay spans of the document, so it must live as
- * long as the values. Depth, nodes and members' names are bounded. Duplicate members are an error
+ * long as the values. Depth and nodes are bounded. Duplicate members are an error
  * where `unique` asks for it (tokens: JSON that somebody signed must mean one thing to everybody),
  * else the last one counts. Write: untouched numbers as they were written; bytes as base64,
  * timestamps and durations as texts (as protobuf's JSON has them), NaN and infinities as null.
@@ -28,7 +28,11 @@ struct json_error {
 must_use bool json_read(struct arena *a, struct span doc, const struct json_limits *limits,
                         struct value *out, struct json_error *err);
 
-/* Compact, or (indent > 0) for people. False: more than `max` bytes, or something that has no JSON
- * (an error, a type, an optional, an ip become texts; only depth and size fail). */
+/* Compact, or (indent > 0) for people. False: more than `max` bytes, or too deep, or no memory.
+ * What has no JSON becomes a text (an error, a type, an ip) or null (an optional without value). */
 must_use bool json_write(struct arena *a, const struct value *v, unsigned indent, size_t max,
                          struct span *out);
+/* The same in CEL's notation, for people: JSON where JSON has it, else b"\xff", 1.0, {1: 2},
+ * timestamp("..."), optional.of(1), and no doubt about what is what. */
+must_use bool json_notation(struct arena *a, const struct value *v, unsigned indent, size_t max,
+                            struct span *out);

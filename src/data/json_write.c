@@ -5,6 +5,7 @@
 #include "data/number.h"
 #include <arpa/inet.h>
 #include <math.h>
+#include <stdio.h>
 
 struct level {
     struct value v; /* a list or map */
@@ -20,8 +21,8 @@ struct writer {
     char *p, *first;
     size_t n, cap, max;
     unsigned indent, depth;
-    bool failed;
-    struct level *level; /* JSON_DEPTH_MAX of them */
+    bool failed, notation; /* CEL's */
+    struct level *level;   /* JSON_DEPTH_MAX of them */
 };
 
 /* Room for n more bytes; NULL: too much, or no memory. */
@@ -136,7 +137,68 @@ static void put_time(struct writer *w, const struct value *v) {
     put_string(w, span_of(text, n));
 }
 
+static void put_bytes_notation(struct writer *w, struct span v) {
+    put(w, "b\"", 2);
+    for (size_t i = 0; i < v.n; i++) {
+        unsigned char c = (unsigned char)v.p[i];
+        char text[8];
+        if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\')
+            put_char(w, (char)c);
+        else
+            put(w, text, (size_t)snprintf(text, sizeof text, "\\x%02x", c));
+    }
+    put_char(w, '"');
+}
+
+static void put_double_notation(struct writer *w, double d) {
+    char text[NUMBER_TEXT];
+    size_t n = number_text(d, text);
+    if (!isfinite(d))
+        put(w, "double(\"", 8);
+    put(w, text, n);
+    if (!isfinite(d))
+        put(w, "\")", 2);
+    else if (!memchr(text, '.', n) && !memchr(text, 'e', n))
+        put(w, ".0", 2);
+}
+
+static void put_call(struct writer *w, const char *name, const struct value *v) {
+    put(w, name, strlen(name));
+    put_char(w, '(');
+    if (v->kind == VALUE_IP || v->kind == VALUE_CIDR)
+        put_address(w, v);
+    else if (v->kind == VALUE_ERROR)
+        put_string(w, value_span(v));
+    else
+        put_time(w, v);
+    put_char(w, ')');
+}
+
+/* False: its notation is its JSON. */
+static bool put_notation(struct writer *w, const struct value *v) {
+    static const char *const call[VALUE_ERROR + 1] = {[VALUE_DURATION] = "duration",
+                                                      [VALUE_TIMESTAMP] = "timestamp",
+                                                      [VALUE_IP] = "ip",
+                                                      [VALUE_CIDR] = "cidr",
+                                                      [VALUE_ERROR] = "error"};
+    if (v->kind == VALUE_BYTES)
+        put_bytes_notation(w, value_span(v));
+    else if (v->kind == VALUE_DOUBLE)
+        put_double_notation(w, v->d);
+    else if (v->kind == VALUE_TYPE)
+        put(w, v->p, v->n);
+    else if (v->kind == VALUE_OPTIONAL)
+        put(w, "optional.none()", 15);
+    else if (call[v->kind])
+        put_call(w, call[v->kind], v);
+    else
+        return false;
+    return true;
+}
+
 static void put_scalar(struct writer *w, const struct value *v) {
+    if (w->notation && put_notation(w, v))
+        return;
     switch ((enum value_kind)v->kind) {
     case VALUE_BOOL:
         put(w, v->b ? "true" : "false", v->b ? 4 : 5);
@@ -180,13 +242,13 @@ static void put_scalar(struct writer *w, const struct value *v) {
 
 /* Keys are texts in JSON, whatever they were. */
 static void put_key(struct writer *w, const struct value *key) {
-    bool text = key->kind == VALUE_STRING;
+    bool text = key->kind == VALUE_STRING || w->notation;
     if (!text)
         put_char(w, '"');
     put_scalar(w, key);
     if (!text)
         put_char(w, '"');
-    put(w, ": ", w->indent ? 2 : 1);
+    put(w, ": ", w->indent || w->notation ? 2 : 1);
 }
 
 static void new_line(struct writer *w) {
@@ -205,7 +267,9 @@ static void new_line(struct writer *w) {
 static struct value element(struct writer *w, struct level *l) {
     struct value key, v;
     uint32_t i = l->at++;
-    if (l->v.form == VALUE_HOST)
+    if (l->v.kind == VALUE_OPTIONAL)
+        v = *l->v.of;
+    else if (l->v.form == VALUE_HOST)
         l->v.host->ops->at(l->v.host, w->a, i, &key, &v);
     else if (l->v.kind == VALUE_LIST)
         v = l->v.item[i];
@@ -216,15 +280,19 @@ static struct value element(struct writer *w, struct level *l) {
     return v;
 }
 
-static struct value unwrapped(struct value v) {
-    while (v.kind == VALUE_OPTIONAL)
+/* JSON has no optionals: the value, or null. */
+static struct value unwrapped(const struct writer *w, struct value v) {
+    while (v.kind == VALUE_OPTIONAL && !w->notation)
         v = v.of ? *v.of : VALUE_NOTHING;
     return v;
 }
 
 /* Writes v, or its opening bracket, which stands open then. */
 static void begin(struct writer *w, struct value v) {
-    if (v.kind != VALUE_LIST && v.kind != VALUE_MAP) {
+    uint32_t n = 1;
+    if (v.kind == VALUE_LIST || v.kind == VALUE_MAP) {
+        n = v.form == VALUE_HOST ? v.host->ops->count(v.host) : v.n;
+    } else if (v.kind != VALUE_OPTIONAL || !v.of) {
         put_scalar(w, &v);
         return;
     }
@@ -232,20 +300,22 @@ static void begin(struct writer *w, struct value v) {
         w->failed = true;
         return;
     }
-    uint32_t n = v.form == VALUE_HOST ? v.host->ops->count(v.host) : v.n;
     w->level[w->depth++] = (struct level){v, 0, n};
-    put_char(w, v.kind == VALUE_LIST ? '[' : '{');
+    if (v.kind == VALUE_OPTIONAL)
+        put(w, "optional.of(", 12);
+    else
+        put_char(w, v.kind == VALUE_LIST ? '[' : '{');
 }
 
 static void end(struct writer *w) {
     struct level *l = &w->level[--w->depth];
     if (l->n)
         new_line(w);
-    put_char(w, l->v.kind == VALUE_LIST ? ']' : '}');
+    put_char(w, l->v.kind == VALUE_LIST ? ']' : l->v.kind == VALUE_MAP ? '}' : ')');
 }
 
 static void write_value(struct writer *w, struct value v) {
-    begin(w, unwrapped(v));
+    begin(w, unwrapped(w, v));
     while (w->depth && !w->failed) {
         struct level *l = &w->level[w->depth - 1];
         if (l->at == l->n) {
@@ -253,26 +323,37 @@ static void write_value(struct writer *w, struct value v) {
             continue;
         }
         if (l->at)
-            put_char(w, ',');
+            put(w, ", ", w->notation && !w->indent ? 2 : 1);
         new_line(w);
-        begin(w, unwrapped(element(w, l)));
+        begin(w, unwrapped(w, element(w, l)));
     }
+}
+
+static bool write_all(struct writer *w, const struct value *v, struct span *out) {
+    unzeroed char first[ON_STACK];
+    unzeroed struct level level[JSON_DEPTH_MAX];
+    w->level = level;
+    w->p = w->first = first;
+    w->cap = w->max < ON_STACK ? w->max : ON_STACK;
+    write_value(w, *v);
+    char *p = w->failed ? NULL : arena_try(w->a, w->n);
+    if (p) {
+        memcpy(p, w->p, w->n);
+        *out = span_of(p, w->n);
+    }
+    if (w->p != first)
+        mem_free(w->p);
+    return p != NULL;
 }
 
 bool json_write(struct arena *a, const struct value *v, unsigned indent, size_t max,
                 struct span *out) {
-    unzeroed char first[ON_STACK];
-    unzeroed struct level level[JSON_DEPTH_MAX];
-    struct writer w = {.a = a, .first = first, .max = max, .indent = indent, .level = level};
-    w.p = first;
-    w.cap = max < ON_STACK ? max : ON_STACK;
-    write_value(&w, *v);
-    char *p = w.failed ? NULL : arena_try(a, w.n);
-    if (p) {
-        memcpy(p, w.p, w.n);
-        *out = span_of(p, w.n);
-    }
-    if (w.p != first)
-        mem_free(w.p);
-    return p != NULL;
+    struct writer w = {.a = a, .max = max, .indent = indent};
+    return write_all(&w, v, out);
+}
+
+bool json_notation(struct arena *a, const struct value *v, unsigned indent, size_t max,
+                   struct span *out) {
+    struct writer w = {.a = a, .max = max, .indent = indent, .notation = true};
+    return write_all(&w, v, out);
 }

@@ -319,6 +319,38 @@ static void test_kinds(void **state) {
     }
 }
 
+static const struct {
+    struct value v;
+    const char *out;
+} notations[] = {
+    {{.kind = VALUE_DOUBLE, .d = 3}, "3.0"},
+    {{.kind = VALUE_DOUBLE, .d = 1e300}, "1e+300"},
+    {{.kind = VALUE_DOUBLE, .d = __builtin_inf()}, "double(\"Infinity\")"},
+    {{.kind = VALUE_BYTES, .n = 4, .p = "\0\xff\"z"}, "b\"\\x00\\xff\\x22z\""},
+    {{.kind = VALUE_TYPE, .n = 3, .p = "int"}, "int"},
+    {{.kind = VALUE_DURATION, .i = 1, .nanos = 500000000}, "duration(\"1.5s\")"},
+    {{.kind = VALUE_OPTIONAL, .of = NULL}, "optional.none()"},
+    {{.kind = VALUE_OPTIONAL, .of = &seven}, "optional.of(7)"},
+    {{.kind = VALUE_IP, .n = 4, .ip = (const unsigned char *)"\x0a\x00\x00\x01"},
+     "ip(\"10.0.0.1\")"},
+    {{.kind = VALUE_LIST, .n = 1, .item = &seven}, "[7]"},
+    {{.kind = VALUE_MAP, .n = 3, .member = odd_keys},
+     "{-1: true, true: null, 18446744073709551615: -9223372036854775808}"},
+};
+
+static void test_notation(void **state) {
+    (void)state;
+    for (size_t i = 0; i < array_len(notations); i++) {
+        struct arena a;
+        struct span out;
+        arena_init(&a, NULL);
+        assert_true(json_notation(&a, &notations[i].v, 0, ROOM, &out));
+        if (!span_eq(out, span_z(notations[i].out)))
+            fail_msg("want %s, not %.*s", notations[i].out, SPAN_ARG(out));
+        arena_finish(&a);
+    }
+}
+
 static uint32_t three(const struct value_host *h) {
     (void)h;
     return 3;
@@ -432,12 +464,12 @@ static void test_shared(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same),   cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_twice),  cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_nodes),  cmocka_unit_test(test_long),
-        cmocka_unit_test(test_pretty), cmocka_unit_test(test_kinds),
-        cmocka_unit_test(test_host),   cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_shared),
+        cmocka_unit_test(test_same),      cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_twice),     cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_nodes),     cmocka_unit_test(test_long),
+        cmocka_unit_test(test_pretty),    cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_notation),  cmocka_unit_test(test_host),
+        cmocka_unit_test(test_no_memory), cmocka_unit_test(test_shared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "cli/status.h"
 #include "filter/cors.h"
+#include "filter/csrf.h"
 #include "filter/grpc.h"
 #include "filter/ip.h"
 #include "filter/rewrite.h"
@@ -12,8 +13,8 @@
 #include "main/run.h"
 #include "observe/log.h"
 
-static const struct policy *const policies[] = {&ip_policy, &cors_policy, &rewrite_policy,
-                                                &websocket_policy, &grpc_policy};
+static const struct policy *const policies[] = {&ip_policy,      &cors_policy,      &csrf_policy,
+                                                &rewrite_policy, &websocket_policy, &grpc_policy};
 static const struct back_ops *const backs[] = {&proxy_back, &canned_respond, &canned_redirect,
                                                &canned_https};
 

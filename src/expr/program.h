@@ -1,0 +1,91 @@
+/*
+ * program - what the compiler makes and the machine runs: instructions with a function each.
+ *
+ * Every program's stack, variables and loops are counted when it is compiled, so that a run takes
+ * them from the caller's stack at once. Straight code is as long as its source is; only loops and
+ * functions draw from the budget. A region is code whose failure an operator may absorb (the sides
+ * of && and ||, the body of all and exists): the failure becomes a value on the stack and the run
+ * goes on behind it. Owner: the compiled expression's arena. Thread: read by all.
+ */
+#pragma once
+#include "expr/function.h"
+
+enum { PARAMETERS_MAX = 8 };
+
+struct machine;
+struct instruction {
+    bool (*run)(struct machine *m, const struct instruction *i);
+    const void *p;
+    int32_t jump; /* relative to the next instruction */
+    uint16_t n;
+    uint8_t k;
+};
+struct region {
+    uint32_t from, to; /* [from, to); goes on at `to` */
+    uint16_t stack, loops;
+};
+struct place { /* of an instruction in the source */
+    uint32_t at, len;
+};
+
+/* A function as the table names it, read once. */
+struct overload {
+    struct span name; /* "startsWith", "math.greatest" */
+    bool member, variadic;
+    unsigned args; /* with the receiver */
+    const struct expr_type *type[PARAMETERS_MAX];
+    uint32_t kinds[PARAMETERS_MAX]; /* bit per enum value_kind that fits */
+    const struct expr_type *result;
+    const struct expr_function *function;
+};
+struct call_site {
+    struct span name;
+    const struct overload *const *overload;
+    const void *const *prepared; /* beside overload */
+    uint32_t count;
+};
+
+struct expr {
+    const struct instruction *code;
+    const struct place *place;
+    uint32_t count;
+    const struct region *region;
+    uint32_t regions;
+    uint16_t stack, slots, loops;
+    struct span source;
+    const struct expr_type *result;
+    const struct value *constant;
+    const struct expr_ref *single;
+    const struct expr_ref **ref; /* all that it loads */
+    uint32_t refs;
+};
+
+enum loop_kind { LOOP_ALL, LOOP_EXISTS, LOOP_ONE, LOOP_LIST, LOOP_FILTER, LOOP_MAP, LOOP_ENTRIES };
+
+/* The instructions; those of loops in loop.c. */
+#define PROGRAM_OPS(O)                                                                             \
+    O(constant)                                                                                    \
+    O(load) O(local) O(store) O(drop) O(fail) O(select) O(maybe_select) O(has) O(index)            \
+        O(maybe_index) O(not ) O(negate) O(add) O(subtract) O(multiply) O(divide) O(modulo)        \
+            O(equal) O(differ) O(equal_const) O(differ_const) O(less) O(less_equal) O(greater)     \
+                O(greater_equal) O(in) O(jump) O(jump_false) O(and_left) O(and_) O(or_left) O(or_) \
+                    O(list) O(map) O(call) O(wrap) O(open_optional) O(optional_of) O(loop_start)   \
+                        O(loop_next) O(loop_skip) O(loop_step) O(loop_end)
+#define O(name) bool op_##name(struct machine *m, const struct instruction *i);
+PROGRAM_OPS(O)
+#undef O
+
+/* signature.c: overloads of a name, sorted by name; NULL: there is none. */
+const struct overload *overloads_of(struct span name, uint32_t *count);
+/* The n-th name of all, for guesses; {NULL, 0}: no more. */
+struct span overload_name(uint32_t i);
+/* type.c */
+const char *type_text(struct arena *a, const struct expr_type *t);
+uint32_t type_kinds(const struct expr_type *t);
+/* Whether a value of type `have` may stand where `want` is asked for (dyn fits everything). */
+bool type_fits(const struct expr_type *have, const struct expr_type *want);
+const struct expr_type *type_list(struct arena *a, const struct expr_type *of);
+const struct expr_type *type_optional(struct arena *a, const struct expr_type *of);
+/* The type a name of the language denotes ("int", "google.protobuf.Timestamp"); NULL. */
+const char *type_named(struct span name);
+bool program_run(const struct expr *e, struct expr_run *run, struct value *out);

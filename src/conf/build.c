@@ -247,6 +247,7 @@ static void build_all(struct build *b) {
     build_top(b);
     build_listeners(b);
     build_services(b);
+    build_identity(b);
     build_routes(b);
     build_outbounds(b);
     if (b->diags->want_warnings)

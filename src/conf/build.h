@@ -30,6 +30,7 @@ struct build {
     struct leaf *leaf;   /* build_policy.c */
     struct map services; /* name -> struct service_conf */
     bool *service_used, *listener_used, *set_used;
+    struct node **authenticator_node;
     struct service_conf *service;
     struct node **service_node;
     struct listener_conf *listener;
@@ -66,6 +67,9 @@ void build_services(struct build *b);
 const struct service_conf *build_service(struct build *b, const struct node *name);
 void build_limits(struct build *b, const struct schema_type *t, struct node *n,
                   struct limits_conf *out);
+
+/* Authenticators, consumers, and which header names are the gateway's to set. */
+void build_identity(struct build *b);
 
 /* --- routes --- */
 

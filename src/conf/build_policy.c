@@ -201,6 +201,8 @@ static void *brought(struct leaf *l, const struct policy *p, const struct schema
     const char *wrong = p->finish && !n->bad ? p->finish(b->arena, conf) : NULL;
     if (p->regexes)
         p->regexes(conf, build_regex_keep, b);
+    if (!wrong && p->bind && !n->bad && !b->diags->errors)
+        wrong = p->bind(b->s, conf);
     if (wrong)
         diag_add(b->diags, DIAG_E0115, n->at, "%s: %s", f->key, wrong);
     return conf;

@@ -9,7 +9,7 @@
  */
 #pragma once
 #include "conf/diag.h"
-#include "core/exchange.h"
+#include "core/authenticator.h"
 #include "core/schema.h"
 
 /* What the rooms above core bring (main/registry.c): the only list of policies and backs. The
@@ -23,6 +23,8 @@ struct conf_registry {
     /* The access log's policy (a struct log_conf is what its form fills); NULL: `log` is not
      * available. */
     const struct policy *log;
+    const struct auth_kind *const *auth; /* kinds of authenticators */
+    unsigned auths;
 };
 
 struct conf_options {

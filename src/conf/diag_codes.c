@@ -7,7 +7,7 @@
 #define CODE(code_, text_, example_)                                                               \
     [DIAG_##code_] = {.code = #code_, .title = title_##code_, .text = text_, .example = example_}
 
-enum { ROWS = 91 };
+enum { ROWS = 98 };
 _Static_assert(ROWS == (int)DIAG_CODES, "every code has its explanation");
 
 #define D(code_, text_) static const char title_##code_[] = text_;
@@ -228,6 +228,19 @@ const struct diag_info diag_codes[DIAG_CODES] = {
          "would be a redirect to the same place.",
          "listeners:\n  public: {address: 0.0.0.0:80, redirect: https}\n  secure: {address: "
          "0.0.0.0:443, tls: {certificate: a.pem, private_key: a.key}}"),
+    CODE(E0330,
+         "An authenticator is of exactly one kind (jwt, api_key, basic ...), and its kind may ask "
+         "for more than its keys and shapes: the message says what.",
+         "authenticators:\n  partners: {api_key: {in: header, name: X-API-Key}}"),
+    CODE(E0331,
+         "Keys of consumers stand in the file as SHA-256, passwords as bcrypt, argon2id or "
+         "yescrypt; `sluice hash key` and `sluice hash password` make them. Times are written "
+         "2027-01-31 or 2027-01-31T12:00:00Z.",
+         "consumers:\n  - {name: acme, keys: [\"sha256:2bb80d53..\"]}"),
+    CODE(E0332,
+         "A key, certificate or signature key tells who asks, so it belongs to one consumer and "
+         "stands once.",
+         NULL),
     CODE(E0401,
          "Every route says what happens to its requests: `to`, `respond` or `redirect`. "
          "With `routes` it is a group.",
@@ -380,4 +393,18 @@ const struct diag_info diag_codes[DIAG_CODES] = {
          "The gateway asks this URL for keys, tokens or decisions. Over http:// whoever is on the "
          "way reads and changes them. Loopback addresses are not warned about.",
          "jwks: https://id.shop.example/jwks.json"),
+    CODE(W0130,
+         "The configuration has authenticators, and yet this route takes every path from anybody "
+         "to a service: what no other route matches is open. Give it `authenticate`, or a "
+         "narrower `match`.",
+         "routes:\n  - {match: {path: /*}, to: shop, authenticate: partners}"),
+    CODE(W0131, "The authenticator is defined and no route asks it.", NULL),
+    CODE(W0132,
+         "The file holds the key itself: whoever reads it can call as this consumer. Write its "
+         "SHA-256 instead; `sluice hash key` makes it.",
+         "keys: [\"sha256:2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b\"]"),
+    CODE(W0133,
+         "The text says which hash it is and is none: so nothing that a client sends can match it. "
+         "`sluice hash key` and `sluice hash password` print hashes whole.",
+         NULL),
 };

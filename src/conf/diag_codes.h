@@ -64,6 +64,9 @@
     D(E0314, "the PROXY protocol without a trusted source")                                        \
     D(E0315, "protocol and TLS contradict each other")                                             \
     D(E0316, "a redirect to itself")                                                               \
+    D(E0330, "an authenticator is incomplete or wrong")                                            \
+    D(E0331, "a credential of a consumer is malformed")                                            \
+    D(E0332, "two consumers share a credential")                                                   \
     D(E0401, "a route does nothing")                                                               \
     D(E0402, "a route has several actions")                                                        \
     D(E0403, "two routes are ambiguous")                                                           \
@@ -100,7 +103,11 @@
     D(W0116, "a service is not verified")                                                          \
     D(W0117, "a certificate does not cover a name")                                                \
     D(W0118, "a protocol that nobody is asked about")                                              \
-    D(W0119, "a URL in clear text")
+    D(W0119, "a URL in clear text")                                                                \
+    D(W0130, "anybody may call everything")                                                        \
+    D(W0131, "an authenticator that no route uses")                                                \
+    D(W0132, "an API key in clear")                                                                \
+    D(W0133, "a hash that nothing can have")
 
 enum diag_code {
 #define D(code, title) DIAG_##code,

@@ -119,6 +119,9 @@ static void put_object(struct draft *d, const struct schema_type *t) {
     }
     if (t->flags & TYPE_POLICY)
         draft_z(d, "\nA policy: it also takes the keys of [policy](#policy).\n");
+    if (t->flags & TYPE_AUTH)
+        draft_z(d, "\nA kind of [authenticator](#authenticator): its `headers` may stand here as "
+                   "well.\n");
     if (!o->fields)
         return;
     draft_z(d, "\n| key | value | shipped | |\n|---|---|---|---|\n");

@@ -238,6 +238,8 @@ static void put_body(struct making *m, const struct schema_type *t, bool open, b
     bool first = t->object->fields == 0;
     if (t->flags & TYPE_POLICY)
         put_properties(m, &schema_policy_common, first);
+    if (t->flags & TYPE_AUTH)
+        put_properties(m, &schema_kind_common, first);
     (void)list_name;
     draft_fmt(d, "},\n   \"additionalProperties\":%s", open ? "true" : "false");
     put_required(d, t->object);

@@ -14,6 +14,7 @@
 struct conf_registry;
 void schema_use(const struct conf_registry *r);
 const struct policy *schema_policy(struct span key); /* NULL: none was brought */
+const struct auth_kind *schema_kind(struct span key);
 const struct schema_type *schema_type_of(const struct schema_field *f);
 /* Of a policy whose levels add up: the form of one, where schema_type_of is a list of such. */
 const struct schema_type *schema_form_of(const struct schema_field *f);

@@ -64,6 +64,8 @@ const struct schema_field *schema_field_of(const struct schema_type *t, struct s
     const struct schema_field *f = t->object ? find(t->object, key) : NULL;
     if (!f && (t->flags & TYPE_POLICY))
         f = find(&schema_policy_common, key);
+    if (!f && (t->flags & TYPE_AUTH))
+        f = find(&schema_kind_common, key);
     return f;
 }
 

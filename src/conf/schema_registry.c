@@ -1,11 +1,13 @@
 #include "conf/conf.h"
 #include "conf/schema.h"
 
-enum { POLICIES_MAX = 48 };
+enum { POLICIES_MAX = 48, KINDS_MAX = 16 };
 
 static const struct conf_registry *used;
 static struct schema_type form[POLICIES_MAX]; /* by place in the registry; the last: log */
 static struct schema_type many[POLICIES_MAX]; /* lists of them, for what adds up over the levels */
+
+static struct schema_type kind_form[KINDS_MAX];
 
 static void form_of(struct schema_type *t, const struct policy *p) {
     *t = (struct schema_type){
@@ -24,6 +26,10 @@ void schema_use(const struct conf_registry *r) {
             (struct schema_type){.kind = SCHEMA_LIST, .of = &form[i], .flags = TYPE_ONE_OR_MANY};
     if (r && r->log)
         form_of(&form[POLICIES_MAX - 1], r->log);
+    must(!r || r->auths <= KINDS_MAX);
+    for (unsigned i = 0; r && i < r->auths; i++)
+        kind_form[i] = (struct schema_type){
+            .kind = SCHEMA_OBJECT, .object = r->auth[i]->form, .flags = TYPE_AUTH | TYPE_OR_ON};
     used = r;
 }
 
@@ -41,7 +47,22 @@ const struct policy *schema_policy(struct span key) {
     return i < 0 ? NULL : i == POLICIES_MAX - 1 ? used->log : used->policy[i];
 }
 
+static int kind_place(struct span key) {
+    for (unsigned i = 0; used && i < used->auths; i++)
+        if (span_eq(key, span_z(used->auth[i]->name)))
+            return (int)i;
+    return -1;
+}
+
+const struct auth_kind *schema_kind(struct span key) {
+    int i = kind_place(key);
+    return i < 0 ? NULL : used->auth[i];
+}
+
 const struct schema_type *schema_type_of(const struct schema_field *f) {
+    int kind = f->flags & FIELD_KIND ? kind_place(span_z(f->key)) : -1;
+    if (kind >= 0)
+        return &kind_form[kind];
     if (!(f->flags & FIELD_POLICY))
         return f->type;
     int i = place(span_z(f->key));
@@ -56,5 +77,9 @@ const struct schema_type *schema_form_of(const struct schema_field *f) {
 }
 
 bool schema_later(const struct schema_field *f) {
-    return (f->flags & FIELD_LATER) && (!(f->flags & FIELD_POLICY) || place(span_z(f->key)) < 0);
+    if (!(f->flags & FIELD_LATER))
+        return false;
+    if (f->flags & FIELD_KIND)
+        return kind_place(span_z(f->key)) < 0;
+    return !(f->flags & FIELD_POLICY) || place(span_z(f->key)) < 0;
 }

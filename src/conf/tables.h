@@ -25,8 +25,12 @@ extern const struct schema_type schema_tls_type, schema_certificate_type,
 
 /* What every policy's long form takes besides. */
 extern const struct schema_object schema_policy_common;
+/* The same of every kind of authenticator. */
+extern const struct schema_object schema_kind_common;
+extern const struct schema_object schema_authenticator, schema_consumer;
+extern const struct schema_type schema_authenticator_type, schema_consumer_type;
 
 /* Types of policies that later versions bring; their keys are known already. */
-extern const struct schema_type later_security_headers, later_rate_limit, later_authenticate,
+extern const struct schema_type later_security_headers, later_rate_limit,
     later_authorize, later_quota, later_concurrency, later_request, later_cache, later_response,
     later_compress, later_mirror, later_switch, later_aggregate;

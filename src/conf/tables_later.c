@@ -34,17 +34,6 @@ static const struct schema_field rate_limit[] = {
     RATE_ROWS, {ROW("plans", plan_rates, "Other rates for consumers of a plan.")}};
 LATER_OBJECT(rate_limit, "rate_limit", rate_limit, 0, .short_scalar = "rate");
 
-static const struct schema_type authenticator_ref = {
-    .kind = SCHEMA_REF, .refers = REFERS_AUTHENTICATOR, .what = "the name of an authenticator"};
-static const struct schema_type authenticator_refs = {
-    .kind = SCHEMA_LIST, .of = &authenticator_ref, .flags = TYPE_ONE_OR_MANY};
-static const struct schema_field authenticate[] = {
-    {ROW("any", authenticator_refs, "One of these suffices.")},
-    {ROW("all", authenticator_refs, "All of these are needed.")},
-    {ROW("optional", type_bool, "Nobody need say who he is.")}};
-LATER_OBJECT(authenticate, "authenticate", authenticate, 0, .short_scalar = "any",
-             .short_list = "any");
-
 static const struct schema_field authorize[] = {
     {ROW("allow", type_cel, "Who may.")},
     {ROW("scopes", type_texts, "Scopes that are needed.")},
@@ -138,69 +127,8 @@ static const struct schema_object retry_object = {
     .name = "retry", SCHEMA_OBJECT_OF(retry), .doc = "Not available yet."};
 const struct schema_type schema_retry_type = OBJECT_TYPE(retry_object, TYPE_OR_OFF | TYPE_OR_ON);
 
-/* --- who is who --- */
-
-static const struct schema_field jwt[] = {
-    {ROW("issuer", type_word, "Who must have made the token.")},
-    {ROW("audience", type_texts, "For whom it must be.")},
-    {ROW("jwks", type_word, "Where the keys are.")},
-    {ROW("key", type_secret, "The key itself.")},
-    {ROW("algorithms", type_texts, "Algorithms that are accepted.")},
-    {ROW("headers", header_map, "Set for the service; stripped from clients.")}};
-static const struct schema_object jwt_object = {
-    .name = "jwt", SCHEMA_OBJECT_OF(jwt), .doc = "Not available yet."};
-static const struct schema_type jwt_type = OBJECT_TYPE(jwt_object, 0);
-static const struct schema_field oidc[] = {
-    {ROW("issuer", type_word, "Who signs users in.")},
-    {ROW("client_id", type_word, "Who the gateway is there.")},
-    {ROW("client_secret", type_secret, "How it proves that.")},
-    {ROW("scopes", type_texts, "What it asks for.")}};
-static const struct schema_object oidc_object = {
-    .name = "oidc", SCHEMA_OBJECT_OF(oidc), .doc = "Not available yet."};
-static const struct schema_type oidc_type = OBJECT_TYPE(oidc_object, 0);
-static const struct schema_field api_key[] = {
-    {ROW("in", type_texts, "Where the key stands: header, query, cookie.")},
-    {ROW("name", type_word, "What it is called there.")}};
-static const struct schema_object api_key_object = {
-    .name = "api_key", SCHEMA_OBJECT_OF(api_key), .doc = "Not available yet."};
-static const struct schema_type api_key_type = OBJECT_TYPE(api_key_object, 0);
-
-#define KIND(key_, type_)                                                                          \
-    { ROW(key_, type_, "One way to tell who asks."), .group = "kind" }
-static const struct schema_field authenticator[] = {
-    KIND("jwt", jwt_type),
-    KIND("introspection", type_any),
-    KIND("oidc", oidc_type),
-    KIND("api_key", api_key_type),
-    KIND("basic", type_any),
-    KIND("mtls", type_any),
-    KIND("signature", type_any),
-    KIND("forward", type_any),
-    {ROW("consumer", type_any, "Name, plan and groups from claims.")},
-    {ROW("headers", header_map, "Set for the service; stripped from clients.")}};
-static const struct schema_object authenticator_object = {.name = "authenticator",
-                                                          SCHEMA_OBJECT_OF(authenticator),
-                                                          .doc = "How callers say who they are."};
-static const struct schema_type authenticator_type = OBJECT_TYPE(authenticator_object, 0);
-const struct schema_type schema_authenticators_type = {
-    .kind = SCHEMA_MAP, .of = &authenticator_type, .flags = TYPE_NAMED_LIST};
-
-static const struct schema_type plan_ref = {
-    .kind = SCHEMA_REF, .refers = REFERS_PLAN, .what = "the name of a plan"};
-static const struct schema_field consumer[] = {
-    {ROW("plan", plan_ref, "What it may use.")},
-    {ROW("groups", type_texts, "What it belongs to.")},
-    {ROW("tags", type_any, "Further words about it.")},
-    {ROW("keys", type_texts, "Its keys, hashed.")},
-    {ROW("password", type_word, "Its password, hashed.")}};
-static const struct schema_object consumer_object = {
-    .name = "consumer", SCHEMA_OBJECT_OF(consumer), .doc = "Somebody who calls."};
-static const struct schema_type consumer_type = OBJECT_TYPE(consumer_object, 0);
-const struct schema_type schema_consumers_type = {
-    .kind = SCHEMA_MAP, .of = &consumer_type, .flags = TYPE_NAMED_LIST};
-
-static const struct schema_field plan[] = {{ROW("rate_limit", later_rate_limit, "How fast.")},
-                                           {ROW("quota", later_quota, "How much.")}};
+static const struct schema_field plan[] = {LATER("rate_limit", later_rate_limit, "How fast."),
+                                           LATER("quota", later_quota, "How much.")};
 static const struct schema_object plan_object = {
     .name = "plan", SCHEMA_OBJECT_OF(plan), .doc = "What consumers of a kind may use."};
 static const struct schema_type plan_type = OBJECT_TYPE(plan_object, 0);

@@ -219,7 +219,7 @@ MANY(response);
         {POLICY_OF_ROOM("cors", FIELD_REFUSES, "What scripts of other origins may do.")},          \
         {POLICY_OF_ROOM("security_headers", 0, "Header fields that protect browsers.")},           \
         POLICY("fault", later_switch, "Failures on purpose, for tests."),                          \
-        POLICY("authenticate", later_authenticate, "Who asks."),                                   \
+        {POLICY_OF_ROOM("authenticate", FIELD_REFUSES, "Who asks, and which judge that.")},        \
         {POLICY_OF_ROOM("csrf", FIELD_REFUSES, "Protects forms of other sites.")},                 \
         ADDITIVE("authorize", many_authorize, "Who may."),                                         \
         ADDITIVE("rate_limit", many_rate_limit, "How many requests in a time."),                   \

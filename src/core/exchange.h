@@ -30,6 +30,7 @@
 
 struct thread;
 struct caller;
+struct authenticator;
 
 struct front_ops {
     const char *name; /* for the record: "h1" */
@@ -120,7 +121,10 @@ struct exchange {
     uint64_t max_body;              /* of the request */
     uint64_t bytes_in, bytes_out;   /* on the client's wire, counted by the front */
     const struct caller *caller;    /* core/authenticator.h; NULL: nobody was asked for, or came */
-    const struct own_field *own;    /* fields of the gateway's own answer to a fault */
+    const struct authenticator *asked; /* which judged last; for log and metrics */
+    unsigned short auth_fault;         /* enum fault: what it, or the lack of one, came to */
+    bool auth_waited;                  /* it had to wait for somebody */
+    const struct own_field *own;       /* fields of the gateway's own answer to a fault */
     struct span observed; /* "authorize forbidden, ..": what policies in mode: observe let pass */
     const struct service_conf *service; /* chosen by the back */
     struct span endpoint;               /* its address as text; lives as long as the exchange */

@@ -15,10 +15,10 @@ struct exchange;
 /* Segments of one path, captures and tail included; conf refuses more. */
 enum { ROUTE_SEGMENTS_MAX = 64 };
 
-enum value_kind { VALUE_IS, VALUE_PRESENT, VALUE_ABSENT, VALUE_REGEX };
+enum value_match_kind { VALUE_IS, VALUE_PRESENT, VALUE_ABSENT, VALUE_REGEX };
 struct value_match { /* of a header, query parameter or cookie */
     struct span name;
-    enum value_kind kind;
+    enum value_match_kind kind;
     struct span value;
     struct regex *regex;
     bool secret; /* the value is never printed */

@@ -63,6 +63,7 @@ enum schema_flag {
     FIELD_ACTION = 64,   /* one of these per route */
     FIELD_REFUSES = 128, /* a policy that can refuse: takes `mode: observe` */
     FIELD_SERVICE = 256, /* inherited from service_defaults and service, not in defaults */
+    FIELD_KIND = 512,    /* a kind of authenticator: its form comes with its record */
 };
 
 enum type_flag {
@@ -75,7 +76,8 @@ enum type_flag {
     TYPE_MAP_LATER = 64,   /* a list: that a map may stand for it is not available yet */
     TYPE_OUTBOUND = 128,   /* an object: fills a const struct outbound * (core/outbound.h) */
     TYPE_OR_FILE = 256,    /* such: "file:PATH" too */
-    TYPE_ISSUER = 512      /* such: the URL of an issuer, or any other name of it */
+    TYPE_ISSUER = 512,     /* such: the URL of an issuer, or any other name of it */
+    TYPE_AUTH = 1024       /* an object: a kind of authenticator, takes `headers` besides */
 };
 
 struct schema_word {
@@ -137,6 +139,9 @@ struct policy {
     const char *(*finish)(struct arena *a,
                           void *conf); /* judges and completes the whole; NULL: fine,
                                         * else a sentence. May itself be NULL */
+    /* Looks up the names that it holds, once the snapshot has authenticators and services. NULL:
+     * fine, else a sentence. May itself be NULL. */
+    const char *(*bind)(struct snapshot *s, void *conf);
     /* Not NULL: the policy stands on every route that forwards, with its shipped values where the
      * file says nothing. Told the route's targets, or NULL where it is turned off (`false`). */
     void (*on_route)(void *conf, const struct forward_conf *to);

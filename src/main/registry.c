@@ -3,18 +3,22 @@
 #include "back/proxy.h"
 #include "cli/cli.h"
 #include "cli/status.h"
+#include "filter/authenticate.h"
 #include "filter/cors.h"
 #include "filter/csrf.h"
 #include "filter/grpc.h"
 #include "filter/ip.h"
 #include "filter/rewrite.h"
 #include "filter/websocket.h"
+#include "identity/api_key.h"
 #include "main/control.h"
 #include "main/run.h"
 #include "observe/log.h"
 
-static const struct policy *const policies[] = {&ip_policy,      &cors_policy,      &csrf_policy,
-                                                &rewrite_policy, &websocket_policy, &grpc_policy};
+static const struct policy *const policies[] = {
+    &ip_policy,      &cors_policy,      &csrf_policy, &authenticate_policy,
+    &rewrite_policy, &websocket_policy, &grpc_policy};
+static const struct auth_kind *const kinds[] = {&api_key_kind};
 static const struct back_ops *const backs[] = {&proxy_back, &canned_respond, &canned_redirect,
                                                &canned_https};
 
@@ -22,7 +26,9 @@ const struct conf_registry registry = {.policy = policies,
                                        .policies = array_len(policies),
                                        .back = backs,
                                        .backs = array_len(backs),
-                                       .log = &log_policy};
+                                       .log = &log_policy,
+                                       .auth = kinds,
+                                       .auths = array_len(kinds)};
 
 const struct cli_parts cli_parts = {
     .registry = &registry, .run = run, .reload = control_reload, .status = cli_status};

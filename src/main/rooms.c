@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "core/publish.h"
 #include "io/work.h"
+#include "main/registry.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
 #include "observe/nearest.h"
@@ -48,11 +49,27 @@ void rooms_thread_finish(struct thread *t) {
     publish_leave(t);
     pools_finish(t);
     service_thread_finish(t);
+    for (unsigned i = 0; i < registry.auths; i++)
+        if (registry.auth[i]->thread_finish)
+            registry.auth[i]->thread_finish(t);
     log_thread_finish(t);
     metrics_thread_finish(t);
 }
 
+static void authenticators_detach(struct snapshot *s) {
+    for (uint32_t i = 0; i < s->authenticator_count; i++)
+        if (s->authenticator[i].kind && s->authenticator[i].kind->detach)
+            s->authenticator[i].kind->detach(s, &s->authenticator[i]);
+}
+
+static void authenticators_attach(struct snapshot *s) {
+    for (uint32_t i = 0; i < s->authenticator_count; i++)
+        if (s->authenticator[i].kind && s->authenticator[i].kind->attach)
+            s->authenticator[i].kind->attach(s, &s->authenticator[i]);
+}
+
 static void rooms_detach(struct snapshot *s) {
+    authenticators_detach(s);
     log_detach(s);
     metrics_detach(s);
     service_detach(s);
@@ -61,6 +78,7 @@ static void rooms_detach(struct snapshot *s) {
 void rooms_attach(struct snapshot *s) {
     s->detach = rooms_detach;
     service_attach(s);
+    authenticators_attach(s);
     metrics_attach(s);
     if (!log_attach(s))
         log_event(LEVEL_WARNING, "log", "more than %d log files; the others are not written",

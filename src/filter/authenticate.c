@@ -1,0 +1,248 @@
+#include "filter/authenticate.h"
+#include "core/facts.h"
+#include "core/thread.h"
+
+/* ---- how it is written ------------------------------------------------------------------------
+ */
+
+enum { CHALLENGE_MAX = 512, HEADER_MAX = 8192, AUTHENTICATORS_MAX = 16 };
+
+#define A(member) FIELD(struct authenticate_conf, member)
+static const struct schema_type ref = {.kind = SCHEMA_REF,
+                                       .refers = REFERS_AUTHENTICATOR,
+                                       .size = sizeof(struct span),
+                                       .what = "the name of an authenticator"};
+static const struct schema_type refs = {.kind = SCHEMA_LIST,
+                                        .of = &ref,
+                                        .size = sizeof(struct span),
+                                        .flags = TYPE_ONE_OR_MANY,
+                                        .min = 1,
+                                        .max = AUTHENTICATORS_MAX};
+static const struct schema_type flag = {.kind = SCHEMA_BOOL};
+static const struct schema_field fields[] = {
+    {.key = "any",
+     .type = &refs,
+     FIELD_LIST(struct authenticate_conf, any, any_count),
+     .doc = "One of these suffices; the first whose credential came along decides.",
+     .group = "which"},
+    {.key = "all",
+     .type = &refs,
+     FIELD_LIST(struct authenticate_conf, all, all_count),
+     .doc = "All of these are needed; claims and consumer are the first one's.",
+     .group = "which"},
+    {.key = "optional",
+     .type = &flag,
+     A(optional),
+     .shipped = "false",
+     .doc = "Nobody need say who he is; who says it wrongly is refused all the same."},
+};
+static const struct schema_object form = {
+    .name = "authenticate",
+    SCHEMA_OBJECT_OF(fields),
+    .doc = "Who asks: the authenticators that judge. A missing or wrong credential is 401.",
+    .short_scalar = "any",
+    .short_list = "any"};
+
+static const char *finish(struct arena *a, void *conf) {
+    struct authenticate_conf *c = conf;
+    (void)a;
+    c->every = c->all_count > 0;
+    return c->any_count || c->all_count ? NULL
+                                        : "it names no authenticator: give it `any` or `all`";
+}
+
+static const char *resolve(struct snapshot *s, void *conf) {
+    struct authenticate_conf *c = conf;
+    const struct span *name = c->every ? c->all : c->any;
+    uint32_t count = c->every ? c->all_count : c->any_count;
+    const struct authenticator **by = arena_alloc(&s->arena, count * sizeof *by + 1);
+    for (uint32_t i = 0; i < count; i++) {
+        by[i] = authenticator_of(s, name[i]);
+        if (!by[i] || !by[i]->kind)
+            return "it names an authenticator that is not there";
+    }
+    c->by = by;
+    c->count = count;
+    return NULL;
+}
+
+const struct policy authenticate_policy = {.name = "authenticate",
+                                           .form = &form,
+                                           .ops = &authenticate_ops,
+                                           .size = sizeof(struct authenticate_conf),
+                                           .finish = finish,
+                                           .bind = resolve};
+
+/* ---- what it does -----------------------------------------------------------------------------
+ */
+
+struct authenticate_step {
+    struct step step;
+    struct auth auth;    /* of the authenticator that is being asked */
+    struct caller first; /* `all`: what the first said */
+    enum fault other;    /* a credential that the others may take: the answer if none does */
+    const char *other_detail;
+    const struct authenticator *other_by;
+    uint32_t at, accepts;
+};
+
+static struct authenticate_step *own(struct step *s) {
+    return container_of(s, struct authenticate_step, step);
+}
+
+/* One field each: a client takes the first challenge that it understands. */
+static void challenges(struct exchange *x, const struct authenticate_conf *c,
+                       const struct authenticator *refused, enum fault why) {
+    const struct own_field *last = x->own;
+    for (uint32_t i = c->count; i-- > 0;) {
+        const struct authenticator *by = c->by[i];
+        char buf[CHALLENGE_MAX];
+        struct str s = str_on(buf, sizeof buf);
+        if (!by->kind->challenge)
+            continue;
+        by->kind->challenge(by, by == refused ? why : FAULT_MISSING_CREDENTIALS, &s);
+        if (!s.n || s.full)
+            continue;
+        struct own_field *f = arena_alloc(&x->arena, sizeof *f);
+        *f =
+            (struct own_field){SPAN("www-authenticate"), arena_span(&x->arena, str_span(&s)), last};
+        last = f;
+    }
+    x->own = last;
+}
+
+static enum verdict refuse(struct step *s, const struct authenticator *by, enum fault why,
+                           const char *detail) {
+    struct exchange *x = s->x;
+    x->asked = by;
+    x->auth_fault = (unsigned short)why;
+    if (!s->filter->observe && fault_table[why].status == 401)
+        challenges(x, s->filter->conf, by, why);
+    return step_refuse(s, why, detail);
+}
+
+/* ---- who it is ---- */
+
+static enum fault set_headers(struct exchange *x, const struct authenticator *by) {
+    struct template_values v = facts_values(x);
+    for (uint32_t i = 0; i < by->header_count; i++) {
+        struct span value;
+        if (!template_eval(by->header[i].value, &x->arena, &v, HEADER_MAX, &value))
+            return FAULT_EXPRESSION_FAILED;
+        if (hdr_set(&x->req, by->header[i].name, span_trim(value), ORIGIN_CONFIG))
+            return FAULT_HEADER_REFUSED;
+    }
+    return FAULT_NONE;
+}
+
+/* Credentials that are not the service's business, whichever of them were looked at. */
+static void conceal(struct exchange *x, const struct authenticate_conf *c) {
+    for (uint32_t i = 0; i < c->count; i++)
+        if (!c->by[i]->forward && c->by[i]->kind->conceal)
+            c->by[i]->kind->conceal(c->by[i], x);
+}
+
+static enum verdict accepted(struct step *s, const struct caller *who) {
+    const struct authenticate_conf *c = s->filter->conf;
+    struct exchange *x = s->x;
+    x->caller = who;
+    x->asked = who->by;
+    enum fault why = FAULT_NONE;
+    for (uint32_t i = 0; !why && i < c->count; i++)
+        if (c->every || c->by[i] == who->by)
+            why = set_headers(x, c->by[i]);
+    if (why) {
+        x->auth_fault = (unsigned short)why;
+        return exchange_answer(x, why, "an identity header");
+    }
+    conceal(x, c);
+    return NEXT;
+}
+
+/* ---- asking ---- */
+
+static enum verdict none_left(struct authenticate_step *a) {
+    struct step *s = &a->step;
+    const struct authenticate_conf *c = s->filter->conf;
+    if (c->every && a->accepts == c->count)
+        return accepted(s, &a->first);
+    if (a->other)
+        return refuse(s, a->other_by, a->other, a->other_detail);
+    s->x->auth_fault = FAULT_MISSING_CREDENTIALS;
+    if (c->optional && !a->accepts) {
+        conceal(s->x, c);
+        return NEXT;
+    }
+    return refuse(s, NULL, FAULT_MISSING_CREDENTIALS, NULL);
+}
+
+static void keep_other(struct authenticate_step *a) {
+    if (a->other)
+        return;
+    a->other = a->auth.fault;
+    a->other_detail = a->auth.detail;
+    a->other_by = a->auth.by;
+}
+
+static void resumed(struct auth *auth, enum auth_result r);
+
+static enum auth_result ask(struct authenticate_step *a) {
+    const struct authenticate_conf *c = a->step.filter->conf;
+    const struct authenticator *by = c->by[a->at++];
+    a->auth = (struct auth){
+        .x = a->step.x, .step = &a->step, .by = by, .caller = {.by = by}, .resume = resumed};
+    return by->kind->check(&a->auth);
+}
+
+/* What follows from one authenticator's word, and from those after it. */
+static enum verdict go(struct authenticate_step *a, enum auth_result r) {
+    const struct authenticate_conf *c = a->step.filter->conf;
+    for (;; r = ask(a)) {
+        switch (r) {
+        case AUTH_WAIT:
+            a->step.x->auth_waited = true;
+            return WAIT;
+        case AUTH_ANSWER:
+            return ANSWER;
+        case AUTH_REFUSED:
+            return refuse(&a->step, a->auth.by, a->auth.fault, a->auth.detail);
+        case AUTH_OK:
+            if (!c->every)
+                return accepted(&a->step, &a->auth.caller);
+            if (!a->accepts++)
+                a->first = a->auth.caller;
+            break;
+        case AUTH_OTHER:
+            keep_other(a);
+            break;
+        case AUTH_MISSING:
+            break;
+        }
+        if (a->at == c->count)
+            return none_left(a);
+    }
+}
+
+static void resumed(struct auth *auth, enum auth_result r) {
+    struct authenticate_step *a = container_of(auth, struct authenticate_step, auth);
+    exchange_resume(a->step.x, go(a, r));
+}
+
+static enum verdict request(struct step *s) {
+    return go(own(s), ask(own(s)));
+}
+
+/* On the way back: a session's cookie may be renewed. */
+static enum verdict response(struct step *s) {
+    struct auth *a = &own(s)->auth;
+    if (s->x->caller && a->by && a->by == s->x->caller->by && a->by->kind->answered)
+        a->by->kind->answered(a);
+    return NEXT;
+}
+
+const struct filter_ops authenticate_ops = {.name = "authenticate",
+                                            .phase = PHASE_IDENTIFY,
+                                            .step_size = sizeof(struct authenticate_step),
+                                            .request = request,
+                                            .response = response,
+                                            .tunnels = true};

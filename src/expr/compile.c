@@ -1,0 +1,682 @@
+#include "expr/compile.h"
+#include <stdarg.h>
+#include <stdio.h>
+
+enum { FOLD_STEPS = 20000, FOLD_MEMORY = 64 * 1024 };
+
+/* ---- messages ---------------------------------------------------------------------------------
+ */
+
+void compile_fail(struct compiler *c, const struct tree *n, const char *text) {
+    if (c->failed)
+        return;
+    c->failed = true;
+    *c->err = (struct expr_error){
+        .at = n->at, .len = n->len ? n->len : 1, .text = text, .help = c->err->help};
+}
+
+void compile_failf(struct compiler *c, const struct tree *n, const char *format, ...) {
+    char text[512];
+    va_list list;
+    va_start(list, format);
+    int len = vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    size_t size = len < 0 ? 0 : (size_t)len < sizeof text ? (size_t)len : sizeof text - 1;
+    compile_fail(c, n, arena_text(c->a, span_of(text, size)));
+}
+
+/* ---- what grows -------------------------------------------------------------------------------
+ */
+
+static void *more(struct compiler *c, void *old, uint32_t *cap, size_t size) {
+    uint32_t bigger = *cap ? *cap * 2 : 32;
+    void *p = arena_zero(c->tmp, bigger * size);
+    if (*cap)
+        memcpy(p, old, *cap * size);
+    *cap = bigger;
+    return p;
+}
+
+struct instruction *emit(struct compiler *c, const struct tree *n,
+                         bool (*run)(struct machine *, const struct instruction *)) {
+    if (c->count == c->cap) {
+        uint32_t cap = c->cap;
+        c->code = more(c, c->code, &cap, sizeof *c->code);
+        c->place = more(c, c->place, &c->cap, sizeof *c->place);
+    }
+    if (c->count == CODE_MAX)
+        compile_fail(c, n, "the expression is too large");
+    uint32_t at = c->count < CODE_MAX ? c->count++ : CODE_MAX - 1;
+    c->code[at] = (struct instruction){.run = run};
+    c->place[at] = (struct place){n->at, n->len ? n->len : 1};
+    return &c->code[at];
+}
+
+void land(struct compiler *c, uint32_t from) {
+    c->code[from].jump = (int32_t)(c->count - from - 1);
+}
+
+void push_known(struct compiler *c, const struct expr_type *type, bool constant, uint32_t from) {
+    if (c->depth == c->depth_cap)
+        c->known = more(c, c->known, &c->depth_cap, sizeof *c->known);
+    c->known[c->depth++] = (struct known){type, constant, from};
+    if (c->depth > c->depth_max)
+        c->depth_max = c->depth;
+    if (c->depth_max > UINT16_MAX / 2)
+        compile_fail(c, &(struct tree){0}, "the expression is too large");
+}
+
+struct known *top_known(struct compiler *c, unsigned below) {
+    return &c->known[c->depth - 1 - below];
+}
+
+void replace_known(struct compiler *c, unsigned n, const struct expr_type *type) {
+    bool constant = true;
+    uint32_t from = n ? top_known(c, n - 1)->from : c->count - 1;
+    for (unsigned i = 0; i < n; i++)
+        constant &= top_known(c, i)->constant;
+    c->depth -= n;
+    push_known(c, type, constant, from);
+}
+
+void add_region(struct compiler *c, uint32_t from, uint32_t stack) {
+    if (c->regions == c->regions_cap)
+        c->region = more(c, c->region, &c->regions_cap, sizeof *c->region);
+    c->region[c->regions++] = (struct region){from, c->count, (uint16_t)stack, c->loops};
+}
+
+void begin_task(struct compiler *c, struct tree *n, bool (*run)(struct compiler *, struct task *),
+                const void *p) {
+    if (c->tasks == TASKS_MAX) {
+        compile_fail(c, n, "the expression is nested too deeply");
+        return;
+    }
+    if (c->tasks == c->tasks_cap)
+        c->task = more(c, c->task, &c->tasks_cap, sizeof *c->task);
+    c->task[c->tasks++] = (struct task){.run = run, .n = n, .p = p, .locals = c->locals};
+}
+
+uint16_t new_slots(struct compiler *c, unsigned n) {
+    uint16_t first = c->slots;
+    c->slots = (uint16_t)(c->slots + n);
+    if (c->slots > 1024)
+        compile_fail(c, &(struct tree){0}, "the expression has too many variables");
+    return first;
+}
+
+bool push_local(struct compiler *c, const struct tree *n, struct span name, uint16_t slot,
+                const struct expr_type *type) {
+    if (c->locals == LOCALS_MAX) {
+        compile_fail(c, n, "macros are nested too deeply");
+        return false;
+    }
+    c->local[c->locals++] = (struct local){.name = name, .slot = slot, .type = type};
+    return true;
+}
+
+/* ---- constants --------------------------------------------------------------------------------
+ */
+
+const struct expr_type *type_of_value(const struct value *v) {
+    static const struct expr_type null_type = {.kind = EXPR_NULL}, type_type = {.kind = EXPR_TYPE};
+    switch ((unsigned)v->kind) {
+    case VALUE_NULL:
+        return &null_type;
+    case VALUE_BOOL:
+        return &expr_bool;
+    case VALUE_INT:
+        return &expr_int;
+    case VALUE_UINT:
+        return &expr_uint;
+    case VALUE_DOUBLE:
+        return &expr_double;
+    case VALUE_STRING:
+        return &expr_string;
+    case VALUE_BYTES:
+        return &expr_bytes;
+    case VALUE_TYPE:
+        return &type_type;
+    default:
+        return &expr_dyn;
+    }
+}
+
+void put_constant(struct compiler *c, const struct tree *n, struct value v,
+                  const struct expr_type *type) {
+    struct value *kept = arena_alloc(c->a, sizeof *kept);
+    *kept = v;
+    emit(c, n, op_constant)->p = kept;
+    push_known(c, type, true, c->count - 1);
+}
+
+const struct value *top_constant(struct compiler *c, unsigned below) {
+    const struct known *k = top_known(c, below);
+    const struct instruction *i = &c->code[k->from];
+    uint32_t end = below ? top_known(c, below - 1)->from : c->count;
+    return k->constant && end == k->from + 1 && i->run == op_constant ? i->p : NULL;
+}
+
+static bool no_names(void *ctx, struct arena *a, const struct expr_ref *ref, struct value *out) {
+    (void)ctx;
+    (void)a;
+    (void)ref;
+    *out = value_text(VALUE_ERROR, SPAN("not constant"));
+    return false;
+}
+
+void fold(struct compiler *c, const struct tree *n) {
+    struct known k = *top_known(c, 0);
+    if (c->failed || !k.constant || c->count - k.from < 2)
+        return;
+    uint32_t first = c->regions;
+    while (first && c->region[first - 1].from >= k.from)
+        first--;
+    struct region *own = arena_alloc(c->tmp, (c->regions - first + 1) * sizeof *own);
+    for (uint32_t i = first; i < c->regions; i++) {
+        own[i - first] = c->region[i];
+        own[i - first].from -= k.from;
+        own[i - first].to -= k.from;
+        own[i - first].stack = (uint16_t)(own[i - first].stack - (c->depth - 1));
+        own[i - first].loops = (uint16_t)(own[i - first].loops - c->loops);
+    }
+    struct expr e = {.code = c->code + k.from,
+                     .place = c->place + k.from,
+                     .count = c->count - k.from,
+                     .region = own,
+                     .regions = c->regions - first,
+                     .stack = (uint16_t)(c->depth_max + 1),
+                     .slots = c->slots,
+                     .loops = (uint16_t)(c->loops_max + 1)};
+    struct expr_run run = {
+        .arena = c->a, .get = no_names, .steps = FOLD_STEPS, .memory = FOLD_MEMORY};
+    struct value v;
+    if (!program_run(&e, &run, &v)) {
+        top_known(c, 0)->constant = false; /* it fails when it is asked for */
+        return;
+    }
+    c->count = k.from;
+    c->regions = first;
+    c->depth--;
+    put_constant(c, n, v, k.type->kind == EXPR_DYN ? type_of_value(&v) : k.type);
+    /* What was dyn by the author's word stays so. */
+    top_known(c, 0)->type = k.type;
+}
+
+/* ---- operators --------------------------------------------------------------------------------
+ */
+
+static const struct {
+    const char *text;
+    bool (*run)(struct machine *, const struct instruction *);
+} operators[] = {
+    [MARK_PLUS] = {"+", op_add},          [MARK_MINUS] = {"-", op_subtract},
+    [MARK_STAR] = {"*", op_multiply},     [MARK_SLASH] = {"/", op_divide},
+    [MARK_PERCENT] = {"%", op_modulo},    [MARK_EQ] = {"==", op_equal},
+    [MARK_NE] = {"!=", op_differ},        [MARK_LT] = {"<", op_less},
+    [MARK_LE] = {"<=", op_less_equal},    [MARK_GT] = {">", op_greater},
+    [MARK_GE] = {">=", op_greater_equal}, [MARK_IN] = {"in", op_in},
+};
+
+static bool is_kind(const struct expr_type *t, uint32_t kinds) {
+    return t->kind == EXPR_DYN || (kinds >> t->kind & 1);
+}
+
+#define K(kind) (1u << EXPR_##kind)
+enum { NUMBERS = K(INT) | K(UINT) | K(DOUBLE), TIMES = K(TIMESTAMP) | K(DURATION) };
+
+static const struct expr_type *sum(const struct expr_type *x, const struct expr_type *y,
+                                   bool plus) {
+    bool time = is_kind(x, TIMES) && is_kind(y, TIMES);
+    if (time && x->kind != EXPR_DYN && y->kind != EXPR_DYN) {
+        bool both = x->kind == EXPR_TIMESTAMP && y->kind == EXPR_TIMESTAMP;
+        if (plus)
+            return both ? NULL : x->kind == y->kind ? &expr_duration : &expr_timestamp;
+        if (x->kind == EXPR_DURATION)
+            return y->kind == EXPR_DURATION ? &expr_duration : NULL;
+        return both ? &expr_duration : &expr_timestamp;
+    }
+    if (x->kind == EXPR_DYN || y->kind == EXPR_DYN)
+        return is_kind(x, TIMES) || is_kind(y, TIMES) ? &expr_dyn : x->kind == EXPR_DYN ? y : x;
+    uint32_t fine = NUMBERS | (plus ? K(STRING) | K(BYTES) | K(LIST) : 0u);
+    if (x->kind != y->kind || !is_kind(x, fine))
+        return NULL;
+    return x->kind == EXPR_LIST &&
+                   !(type_fits(x, y) && x->of && y->of && x->of->kind == y->of->kind)
+               ? &expr_list_dyn
+               : x;
+}
+
+/* The type of the result; NULL: there is no such operator. */
+static const struct expr_type *judge(enum mark op, const struct expr_type *x,
+                                     const struct expr_type *y) {
+    bool dyn = x->kind == EXPR_DYN || y->kind == EXPR_DYN;
+    bool numbers = is_kind(x, NUMBERS) && is_kind(y, NUMBERS);
+    switch ((unsigned)op) {
+    case MARK_PLUS:
+    case MARK_MINUS:
+        return sum(x, y, op == MARK_PLUS);
+    case MARK_STAR:
+    case MARK_SLASH:
+        return numbers && (dyn || x->kind == y->kind) ? (x->kind == EXPR_DYN ? y : x) : NULL;
+    case MARK_PERCENT:
+        return numbers && is_kind(x, K(INT) | K(UINT)) && is_kind(y, K(INT) | K(UINT)) &&
+                       (dyn || x->kind == y->kind)
+                   ? (x->kind == EXPR_DYN ? y : x)
+                   : NULL;
+    case MARK_EQ:
+    case MARK_NE:
+        return dyn || numbers || x->kind == y->kind || x->kind == EXPR_NULL || y->kind == EXPR_NULL
+                   ? &expr_bool
+                   : NULL;
+    case MARK_IN:
+        return is_kind(y, K(LIST) | K(MAP)) ? &expr_bool : NULL;
+    default: /* order */
+        return dyn || numbers ||
+                       (x->kind == y->kind && is_kind(x, K(STRING) | K(BYTES) | K(BOOL) | TIMES))
+                   ? &expr_bool
+                   : NULL;
+    }
+}
+
+static void no_operator(struct compiler *c, const struct tree *n, const char *op) {
+    const char *x = type_text(c->tmp, top_known(c, 1)->type),
+               *y = type_text(c->tmp, top_known(c, 0)->type);
+    compile_failf(c, n, "there is no `%s %s %s`", x, op, y);
+}
+
+static void binary(struct compiler *c, const struct tree *n) {
+    const struct expr_type *x = top_known(c, 1)->type, *y = top_known(c, 0)->type;
+    const struct expr_type *result = c->scope->no_check ? &expr_dyn : judge(n->op, x, y);
+    if (!result) {
+        no_operator(c, n, operators[n->op].text);
+        return;
+    }
+    const struct value *right = top_constant(c, 0);
+    bool fuse = (n->op == MARK_EQ || n->op == MARK_NE) && right && !top_known(c, 1)->constant;
+    if (fuse)
+        c->count--;
+    struct instruction *i = emit(c, n, operators[n->op].run);
+    if (fuse) {
+        i->run = n->op == MARK_EQ ? op_equal_const : op_differ_const;
+        i->p = right;
+    }
+    replace_known(c, 2, result);
+    fold(c, n);
+}
+
+static void unary(struct compiler *c, const struct tree *n) {
+    const struct expr_type *x = top_known(c, 0)->type;
+    bool is_not = n->op == MARK_NOT;
+    if (!c->scope->no_check && !is_kind(x, is_not ? K(BOOL) : K(INT) | K(DOUBLE))) {
+        compile_failf(c, n, "there is no `%s` for %s", is_not ? "!" : "-", type_text(c->tmp, x));
+        return;
+    }
+    emit(c, n, is_not ? op_not : op_negate);
+    replace_known(c, 1, is_not ? &expr_bool : x);
+    fold(c, n);
+}
+
+static bool unary_task(struct compiler *c, struct task *t) {
+    if (t->stage++ == 0) {
+        visit(c, t->n->child[0]);
+        return true;
+    }
+    unary(c, t->n);
+    return false;
+}
+
+static bool binary_task(struct compiler *c, struct task *t) {
+    if (t->stage < 2) {
+        visit(c, t->n->child[t->stage++]);
+        return true;
+    }
+    binary(c, t->n);
+    return false;
+}
+
+static bool must_be_bool(struct compiler *c, const struct tree *n, const char *where) {
+    const struct expr_type *t = top_known(c, 0)->type;
+    if (c->scope->no_check || t->kind == EXPR_BOOL || t->kind == EXPR_DYN)
+        return true;
+    compile_failf(c, n, "%s a bool is needed, and this is %s", where, type_text(c->tmp, t));
+    return false;
+}
+
+/* Failures of either side may be absorbed by what the other one says. */
+static bool logic_task(struct compiler *c, struct task *t) {
+    bool is_and = t->n->op == MARK_AND;
+    const char *where = is_and ? "beside `&&`" : "beside `||`";
+    switch (t->stage++) {
+    case 0:
+        t->mark[0] = c->count;
+        visit(c, t->n->child[0]);
+        return true;
+    case 1:
+        if (!must_be_bool(c, t->n->child[0], where))
+            return false;
+        add_region(c, t->mark[0], c->depth - 1);
+        t->mark[1] = c->count;
+        emit(c, t->n, is_and ? op_and_left : op_or_left);
+        t->mark[2] = c->count;
+        visit(c, t->n->child[1]);
+        return true;
+    default:
+        if (!must_be_bool(c, t->n->child[1], where))
+            return false;
+        add_region(c, t->mark[2], c->depth - 1);
+        emit(c, t->n, is_and ? op_and_ : op_or_);
+        land(c, t->mark[1]);
+        replace_known(c, 2, &expr_bool);
+        fold(c, t->n);
+        return false;
+    }
+}
+
+static bool ternary_task(struct compiler *c, struct task *t) {
+    struct known first, second;
+    switch (t->stage++) {
+    case 0:
+        t->mark[3] = c->count;
+        visit(c, t->n->child[0]);
+        return true;
+    case 1:
+        if (!must_be_bool(c, t->n->child[0], "before `?`"))
+            return false;
+        t->mark[2] = top_known(c, 0)->constant;
+        t->mark[0] = c->count;
+        emit(c, t->n, op_jump_false);
+        c->depth--;
+        visit(c, t->n->child[1]);
+        return true;
+    case 2:
+        t->mark[1] = c->count;
+        emit(c, t->n, op_jump);
+        land(c, t->mark[0]);
+        /* One place for both: the second is compiled as if the first were not there. */
+        t->p = memcpy(arena_alloc(c->tmp, sizeof first), top_known(c, 0), sizeof first);
+        c->depth--;
+        visit(c, t->n->child[2]);
+        return true;
+    default:
+        land(c, t->mark[1]);
+        first = *(const struct known *)t->p;
+        second = *top_known(c, 0);
+        c->depth--;
+        bool same = first.type->kind == second.type->kind && type_fits(first.type, second.type);
+        push_known(c, same ? first.type : &expr_dyn,
+                   t->mark[2] && first.constant && second.constant, t->mark[3]);
+        fold(c, t->n);
+        return false;
+    }
+}
+
+static const struct expr_type *element_type(struct compiler *c, const struct tree *n, bool maybe) {
+    const struct expr_type *x = top_known(c, 1)->type, *k = top_known(c, 0)->type, *of = &expr_dyn;
+    bool optional = x->kind == EXPR_OPTIONAL;
+    if (optional)
+        x = x->of ? x->of : &expr_dyn;
+    if (!c->scope->no_check && !is_kind(x, K(LIST) | K(MAP)))
+        compile_failf(c, n, "%s has no elements", type_text(c->tmp, x));
+    else if (!c->scope->no_check && x->kind == EXPR_LIST && !is_kind(k, NUMBERS))
+        compile_failf(c, n, "a list is indexed by a number, and this is %s", type_text(c->tmp, k));
+    if ((x->kind == EXPR_LIST || x->kind == EXPR_MAP) && x->of)
+        of = x->of;
+    return maybe || optional ? type_optional(c->a, of) : of;
+}
+
+static bool index_task(struct compiler *c, struct task *t) {
+    struct tree *n = t->n;
+    if (t->stage == 0 && index_of_direct(c, n))
+        return false;
+    if (t->stage < 2) {
+        visit(c, n->child[t->stage++]);
+        return true;
+    }
+    const struct expr_type *type = element_type(c, n, n->optional);
+    emit(c, n, n->optional ? op_maybe_index : op_index);
+    replace_known(c, 2, type);
+    fold(c, n);
+    return false;
+}
+
+/* ---- lists and maps ---------------------------------------------------------------------------
+ */
+
+static const struct expr_type *common(struct compiler *c, unsigned n, unsigned step) {
+    const struct expr_type *t = n ? top_known(c, 0)->type : &expr_dyn;
+    for (unsigned i = 0; i < n; i += step)
+        if (top_known(c, i)->type->kind != t->kind)
+            return &expr_dyn;
+    return t;
+}
+
+static bool list_task(struct compiler *c, struct task *t) {
+    struct tree *n = t->n;
+    if (t->stage < n->count) {
+        visit(c, n->child[t->stage++]);
+        return true;
+    }
+    const struct expr_type *type =
+        type_list(c->a, n->maybe || c->scope->no_check ? &expr_dyn : common(c, n->count, 1));
+    bool *maybe = NULL;
+    if (n->maybe)
+        maybe = memcpy(arena_alloc(c->a, n->count + 1), n->maybe, n->count);
+    struct instruction *i = emit(c, n, op_list);
+    i->n = (uint16_t)n->count;
+    i->p = maybe;
+    replace_known(c, n->count, type);
+    if (n->count == 0) {
+        c->depth--;
+        c->count--;
+        put_constant(c, n, (struct value){.kind = VALUE_LIST}, &expr_list_dyn);
+        return false;
+    }
+    fold(c, n);
+    return false;
+}
+
+static bool map_task(struct compiler *c, struct task *t) {
+    struct tree *n = t->n;
+    if (t->stage < n->count) {
+        visit(c, n->child[t->stage++]);
+        return true;
+    }
+    if (n->count == 0) {
+        put_constant(c, n, (struct value){.kind = VALUE_MAP}, &expr_map_dyn);
+        return false;
+    }
+    struct expr_type *type = arena_zero(c->a, sizeof *type);
+    bool *maybe = NULL;
+    type->kind = EXPR_MAP;
+    type->of = n->maybe || c->scope->no_check ? &expr_dyn : common(c, n->count, 2);
+    if (n->maybe)
+        maybe = memcpy(arena_alloc(c->a, n->count + 1), n->maybe, n->count);
+    struct instruction *i = emit(c, n, op_map);
+    i->n = (uint16_t)(n->count / 2);
+    i->p = maybe;
+    replace_known(c, n->count, type);
+    fold(c, n);
+    return false;
+}
+
+/* Of messages only protobuf's wrappers are known: one member `value`. */
+static bool message_task(struct compiler *c, struct task *t) {
+    static const struct {
+        const char *name;
+        unsigned char kind;
+    } wrapper[] = {
+        {"Int32Value", VALUE_INT},   {"Int64Value", VALUE_INT},     {"UInt32Value", VALUE_UINT},
+        {"UInt64Value", VALUE_UINT}, {"FloatValue", VALUE_DOUBLE},  {"DoubleValue", VALUE_DOUBLE},
+        {"BoolValue", VALUE_BOOL},   {"StringValue", VALUE_STRING}, {"BytesValue", VALUE_BYTES}};
+    struct tree *n = t->n;
+    struct span name = n->name, full = SPAN("google.protobuf.");
+    if (span_starts(name, full))
+        name = span_from(name, full.n);
+    else if (!span_eq(c->scope->container, SPAN("google.protobuf")))
+        name = SPAN("");
+    for (size_t i = 0; i < array_len(wrapper); i++) {
+        if (!span_eq(name, span_z(wrapper[i].name)) || n->count != 2 ||
+            n->child[0]->kind != NODE_LITERAL ||
+            !span_eq(value_span(&n->child[0]->value), SPAN("value")))
+            continue;
+        if (t->stage++ == 0) {
+            visit(c, n->child[1]);
+            return true;
+        }
+        emit(c, n, op_wrap)->k = wrapper[i].kind;
+        replace_known(c, 1, &expr_dyn);
+        fold(c, n);
+        return false;
+    }
+    compile_failf(c, n, "there is no message `%.*s` here: a map is written {\"name\": value}",
+                  SPAN_ARG(n->name));
+    return false;
+}
+
+/* ---- the walk ---------------------------------------------------------------------------------
+ */
+
+static bool select_task(struct compiler *c, struct task *t) {
+    struct tree *n = t->n;
+    if (t->stage++ == 0) {
+        visit(c, n->child[0]);
+        return true;
+    }
+    const struct expr_type *x = top_known(c, 0)->type, *of = &expr_dyn;
+    bool optional = x->kind == EXPR_OPTIONAL;
+    if (optional)
+        x = x->of ? x->of : &expr_dyn;
+    if (!c->scope->no_check && !is_kind(x, K(MAP))) {
+        compile_failf(c, n, "%s has no members", type_text(c->tmp, x));
+        return false;
+    }
+    if (x->kind == EXPR_MAP && x->of)
+        of = x->of;
+    struct value *key = arena_alloc(c->a, sizeof *key);
+    *key = value_string(arena_span(c->a, n->name));
+    emit(c, n, n->optional ? op_maybe_select : op_select)->p = key;
+    replace_known(c, 1, n->optional || optional ? type_optional(c->a, of) : of);
+    fold(c, n);
+    return false;
+}
+
+static void visit_operator(struct compiler *c, struct tree *n) {
+    if (n->op == MARK_LBRACKET)
+        begin_task(c, n, index_task, NULL);
+    else if (n->count == 1)
+        begin_task(c, n, unary_task, NULL);
+    else if (n->count == 3)
+        begin_task(c, n, ternary_task, NULL);
+    else if (n->op == MARK_AND || n->op == MARK_OR)
+        begin_task(c, n, logic_task, NULL);
+    else
+        begin_task(c, n, binary_task, NULL);
+}
+
+/* Texts of the source live as long as the program. */
+static struct value kept(struct compiler *c, struct value v) {
+    if (v.kind == VALUE_STRING || v.kind == VALUE_BYTES)
+        return value_text((enum value_kind)v.kind, arena_span(c->a, value_span(&v)));
+    return v;
+}
+
+void visit(struct compiler *c, struct tree *n) {
+    if (c->failed)
+        return;
+    switch (n->kind) {
+    case NODE_LITERAL:
+        put_constant(c, n, kept(c, n->value), type_of_value(&n->value));
+        break;
+    case NODE_NAME:
+        name_task(c, n);
+        break;
+    case NODE_SELECT:
+        if (!name_task(c, n))
+            begin_task(c, n, select_task, NULL);
+        break;
+    case NODE_CALL:
+        if (!macro_begin(c, n))
+            begin_task(c, n, call_task, NULL);
+        break;
+    case NODE_OPERATOR:
+        visit_operator(c, n);
+        break;
+    case NODE_LIST:
+        begin_task(c, n, list_task, NULL);
+        break;
+    case NODE_MAP:
+        begin_task(c, n, map_task, NULL);
+        break;
+    case NODE_MESSAGE:
+        begin_task(c, n, message_task, NULL);
+        break;
+    }
+}
+
+static void walk(struct compiler *c, struct tree *root) {
+    visit(c, root);
+    while (c->tasks && !c->failed) {
+        uint32_t at = c->tasks - 1;
+        struct task t = c->task[at]; /* the array may move while it runs */
+        bool again = t.run(c, &t);
+        if (c->failed)
+            break;
+        if (again) {
+            c->task[at] = t;
+            continue;
+        }
+        /* What it began last stands above it and takes its place in the order. */
+        for (uint32_t i = at; i + 1 < c->tasks; i++)
+            c->task[i] = c->task[i + 1];
+        c->tasks--;
+    }
+}
+
+/* ---- the whole --------------------------------------------------------------------------------
+ */
+
+static void *keep(struct arena *a, const void *p, size_t n) {
+    void *copy = arena_alloc(a, n ? n : 1);
+    return n ? memcpy(copy, p, n) : copy;
+}
+
+static struct expr *finish(struct compiler *c) {
+    struct expr *e = arena_zero(c->a, sizeof *e);
+    *e = (struct expr){.code = keep(c->a, c->code, c->count * sizeof *c->code),
+                       .place = keep(c->a, c->place, c->count * sizeof *c->place),
+                       .count = c->count,
+                       .region = keep(c->a, c->region, c->regions * sizeof *c->region),
+                       .regions = c->regions,
+                       .stack = (uint16_t)(c->depth_max + 1),
+                       .slots = c->slots,
+                       .loops = c->loops_max,
+                       .source = arena_span(c->a, c->source),
+                       .result = top_known(c, 0)->type,
+                       .constant = top_constant(c, 0),
+                       .ref = keep(c->a, c->ref, c->refs * sizeof *c->ref),
+                       .refs = c->refs};
+    if (e->count == 1 && e->code[0].run == op_load)
+        e->single = e->code[0].p;
+    return e;
+}
+
+const struct expr *expr_compile(struct arena *a, struct span source, const struct expr_scope *scope,
+                                struct expr_error *err) {
+    struct arena tmp;
+    struct expr_error unused;
+    struct expr *e = NULL;
+    arena_init(&tmp, NULL);
+    err = err ? err : &unused;
+    *err = (struct expr_error){0};
+    struct compiler c = {.a = a, .tmp = &tmp, .source = source, .scope = scope, .err = err};
+    struct tree *root = tree_parse(&tmp, source, err);
+    if (root) {
+        walk(&c, root);
+        if (!c.failed)
+            e = finish(&c);
+    } else if (err->text) {
+        err->text = arena_text(a, span_z(err->text));
+    }
+    arena_finish(&tmp);
+    return e;
+}

@@ -260,7 +260,7 @@ struct pair_walk { /* two lists or maps of the same count, up to element `at` */
     struct value x, y;
     uint32_t at, count;
 };
-enum { WALK_DEPTH = 128 };
+enum { WALK_DEPTH = 384 }; /* a source's nesting and that of JSON in it */
 
 /* What stands at `at` on both sides; false: y has no such member. */
 static bool parts(const struct pair_walk *w, struct arena *a, struct value *x, struct value *y) {
@@ -274,9 +274,12 @@ static bool parts(const struct pair_walk *w, struct arena *a, struct value *x, s
     return value_get(&w->y, a, &key, y);
 }
 
-/* Optionals: as deep as they are. None equals none. */
-static bool unwrap(struct value *x, struct value *y, bool *equal) {
+/* Optionals: as deep as they are, each a step. None equals none. */
+static bool unwrap(struct value *x, struct value *y, bool *equal, uint64_t *steps) {
     while (x->kind == VALUE_OPTIONAL && y->kind == VALUE_OPTIONAL) {
+        if (*steps == 0)
+            return *equal = false;
+        --*steps;
         if (!x->of || !y->of) {
             *equal = x->of == y->of;
             return false;
@@ -288,7 +291,7 @@ static bool unwrap(struct value *x, struct value *y, bool *equal) {
 }
 
 bool value_equal(const struct value *x, const struct value *y, struct arena *a, uint64_t *steps) {
-    struct pair_walk stack[WALK_DEPTH];
+    unzeroed struct pair_walk stack[WALK_DEPTH];
     unsigned depth = 0;
     struct value l = *x, r = *y;
     for (;;) {
@@ -296,7 +299,7 @@ bool value_equal(const struct value *x, const struct value *y, struct arena *a, 
         if (*steps == 0)
             return false;
         --*steps;
-        if (!unwrap(&l, &r, &equal)) {
+        if (!unwrap(&l, &r, &equal, steps)) {
             if (!equal)
                 return false;
         } else if ((l.kind == VALUE_LIST || l.kind == VALUE_MAP) && l.kind == r.kind) {
@@ -384,7 +387,7 @@ static struct value *next_part(struct copy_walk *w, struct arena *a, size_t *lef
 }
 
 bool value_copy(const struct value *v, struct arena *a, size_t max, struct value *out) {
-    struct copy_walk stack[WALK_DEPTH];
+    unzeroed struct copy_walk stack[WALK_DEPTH];
     unsigned depth = 0;
     struct value *at = out;
     *out = *v;

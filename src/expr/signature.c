@@ -44,7 +44,7 @@ static bool name_char(char c) {
 
 static struct span word(struct span s) {
     size_t n = 0;
-    while (n < s.n && name_char(s.p[n]))
+    while (n < s.n && name_char(s.p[n]) && !span_starts(span_from(s, n), SPAN("...")))
         n++;
     return span_cut(s, 0, n);
 }
@@ -108,7 +108,8 @@ static void head(struct overload *o, struct span *s) {
     while (dot > 0 && before.p[dot - 1] != '.')
         dot--;
     struct span receiver = dot ? span_cut(before, 0, dot - 1) : SPAN("");
-    if (dot && kind_of(word(receiver)) >= 0) {
+    bool space = span_eq(receiver, SPAN("optional")); /* the type is written optional<A> */
+    if (dot && !space && kind_of(word(receiver)) >= 0) {
         o->member = true;
         parameter(o, &receiver);
         o->name = span_from(before, dot);

@@ -8,7 +8,7 @@
  */
 #include "base/env.h"
 #include "conf/path.h"
-#include "core/regex.h"
+#include "data/regex.h"
 #include "core/route.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -13,80 +13,82 @@ struct open {
     bool map;
 };
 
+/* Where reading stands is passed from function to function as `p` and returned, NULL for failure:
+ * kept in the reader it would go through memory for every byte. */
 struct reader {
-    const unsigned char *at, *end, *start;
+    const unsigned char *end, *start;
     struct arena *a;
-    struct value *stack; /* `first` or memory of its own */
-    uint32_t count, cap, nodes;
+    struct value *top, *full, *stack; /* `first` or memory of its own */
+    uint32_t nodes;
     unsigned depth, depth_max;
-    bool unique;
+    bool unique, more; /* more: a value is expected next */
     struct open open[JSON_DEPTH_MAX];
     struct json_error *err;
     struct value *first;
 };
 
-static bool fail(struct reader *r, const unsigned char *at, const char *text) {
+static const unsigned char *fail(struct reader *r, const unsigned char *at, const char *text) {
     *r->err = (struct json_error){(size_t)(at - r->start), text, false};
-    return false;
+    return NULL;
 }
 
-static bool over(struct reader *r, const char *text) {
-    *r->err = (struct json_error){(size_t)(r->at - r->start), text, true};
-    return false;
+static const unsigned char *over(struct reader *r, const unsigned char *at, const char *text) {
+    *r->err = (struct json_error){(size_t)(at - r->start), text, true};
+    return NULL;
 }
+
+static const char no_memory[] = "there is no memory for this document";
+static const char too_many[] = "the document has too many values";
 
 static bool grow(struct reader *r) {
-    struct value *more = mem_try((size_t)r->cap * 2 * sizeof *more);
+    size_t count = (size_t)(r->top - r->stack);
+    struct value *more = mem_try(count * 2 * sizeof *more);
     if (!more)
-        return over(r, "there is no memory for this document");
-    memcpy(more, r->stack, r->count * sizeof *more);
+        return false;
+    memcpy(more, r->stack, count * sizeof *more);
     if (r->stack != r->first)
         mem_free(r->stack);
     r->stack = more;
-    r->cap *= 2;
+    r->top = more + count;
+    r->full = more + count * 2;
     return true;
 }
 
-static inline bool push(struct reader *r, struct value v) {
-    if (unlikely(r->count == r->cap) && !grow(r))
-        return false;
-    r->stack[r->count++] = v;
-    return true;
-}
-
-static inline bool push_node(struct reader *r, struct value v) {
-    if (unlikely(r->nodes == 0))
-        return over(r, "the document has too many values");
-    r->nodes--;
-    return push(r, v);
+/* Room for the next value on the stack; NULL: no memory. */
+static inline struct value *slot(struct reader *r) {
+    if (unlikely(r->top == r->full) && !grow(r))
+        return NULL;
+    return r->top++;
 }
 
 static inline bool space(unsigned char c) {
     return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
-/* The next byte that is not white space; 0 at the end of the document (a byte 0 is none of those
- * that are looked for). */
-static inline unsigned char next(struct reader *r) {
-    const unsigned char *p = r->at;
-    if (likely(p<r->end && * p> ' '))
-        return *p;
-    while (p < r->end && space(*p)) {
+static const unsigned char *skip_space(const unsigned char *p, const unsigned char *end) {
+    while (p < end && space(*p)) {
         uint64_t eight = 0; /* indentation */
-        while (r->end - p >= 8 && (memcpy(&eight, p, 8), eight == 0x2020202020202020))
+        p++;
+        while (end - p >= 8 && (memcpy(&eight, p, 8), eight == 0x2020202020202020))
             p += 8;
-        p += p < r->end && space(*p);
     }
-    r->at = p;
-    return p < r->end ? *p : 0;
+    return p;
 }
 
-/* The closing quote of the string whose first byte is r->at; NULL: there is none, or bytes that a
- * string may not hold. */
-static const unsigned char *string_end(struct reader *r, bool *escaped) {
-    const unsigned char *p = r->at;
-    for (;;) {
-        p = json_plain_end(p, r->end);
+/* The next byte that is not white space. */
+static inline const unsigned char *next(const struct reader *r, const unsigned char *p) {
+    return likely(p<r->end && * p> ' ') ? p : skip_space(p, r->end);
+}
+
+/* Is it this one? Never at the end. */
+static inline bool here(const struct reader *r, const unsigned char *p, char c) {
+    return likely(p < r->end) && *p == (unsigned char)c;
+}
+
+/* The closing quote of a string, from its first byte `p` that is not plain; NULL: there is none, or
+ * bytes that a string may not hold. */
+static const unsigned char *string_end(struct reader *r, const unsigned char *p, bool *escaped) {
+    for (;; p = json_plain_end(p, r->end)) {
         if (p == r->end)
             break;
         if (*p == '"')
@@ -94,22 +96,17 @@ static const unsigned char *string_end(struct reader *r, bool *escaped) {
         size_t n = 2;
         if (*p == '\\')
             *escaped = true;
-        else if (*p < 0x20)
-            n = 0;
         else
-            n = utf8_len(p, (size_t)(r->end - p));
-        if (n == 0) {
-            fail(r, p,
-                 *p < 0x20 ? "a control character in a string must be escaped"
-                           : "this is not valid UTF-8");
-            return NULL;
-        }
+            n = *p < 0x20 ? 0 : utf8_len(p, (size_t)(r->end - p));
+        if (n == 0)
+            return fail(r, p,
+                        *p < 0x20 ? "a control character in a string must be escaped"
+                                  : "this is not valid UTF-8");
         if ((size_t)(r->end - p) < n)
             break;
         p += n;
     }
-    fail(r, r->end, "the document ends inside a string");
-    return NULL;
+    return fail(r, r->end, "the document ends inside a string");
 }
 
 static bool hex4(const unsigned char *p, const unsigned char *end, uint32_t *out) {
@@ -136,23 +133,18 @@ static char *put_utf8(char *o, uint32_t c) {
     return o;
 }
 
-/* \uXXXX at p, a pair where it is a high surrogate. Returns the byte behind it; NULL: it is none.
- */
+/* \uXXXX at p, a pair where it is a high surrogate. Returns the byte behind it. */
 static const unsigned char *unicode(struct reader *r, const unsigned char *p,
                                     const unsigned char *end, char **out) {
     uint32_t c = 0, low = 0;
     const unsigned char *from = p;
-    if (!hex4(p + 2, end, &c)) {
-        fail(r, from, "four hexadecimal digits are expected behind \\u");
-        return NULL;
-    }
+    if (!hex4(p + 2, end, &c))
+        return fail(r, from, "four hexadecimal digits are expected behind \\u");
     p += 6;
     if (c >= 0xd800 && c <= 0xdfff) {
         if (c >= 0xdc00 || end - p < 6 || p[0] != '\\' || p[1] != 'u' || !hex4(p + 2, end, &low) ||
-            low < 0xdc00 || low > 0xdfff) {
-            fail(r, from, "half of a surrogate pair is no character");
-            return NULL;
-        }
+            low < 0xdc00 || low > 0xdfff)
+            return fail(r, from, "half of a surrogate pair is no character");
         c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
         p += 6;
     }
@@ -166,12 +158,12 @@ static char escape_of(unsigned char c) {
     return at ? to[at - from] : 0;
 }
 
-/* A string with escapes, in memory of its own; they only make it shorter. */
-static bool unescape(struct reader *r, const unsigned char *end, struct span *out) {
-    const unsigned char *p = r->at;
+/* A string with escapes, in memory of its own; they only make it shorter. Returns `end`. */
+static const unsigned char *unescape(struct reader *r, const unsigned char *p,
+                                     const unsigned char *end, struct value *out) {
     char *o = arena_try(r->a, (size_t)(end - p)), *text = o;
     if (!o)
-        return over(r, "there is no memory for this document");
+        return over(r, p, no_memory);
     while (p < end) {
         const unsigned char *slash = memchr(p, '\\', (size_t)(end - p));
         size_t n = (size_t)((slash ? slash : end) - p);
@@ -183,7 +175,7 @@ static bool unescape(struct reader *r, const unsigned char *end, struct span *ou
         if (p[1] == 'u') {
             p = unicode(r, p, end, &o);
             if (!p)
-                return false;
+                return NULL;
             continue;
         }
         *o = escape_of(p[1]);
@@ -191,23 +183,33 @@ static bool unescape(struct reader *r, const unsigned char *end, struct span *ou
             return fail(r, p, "there is no such escape in a string");
         p += 2;
     }
-    *out = span_of(text, (size_t)(o - text));
-    return true;
+    *out = value_string(span_of(text, (size_t)(o - text)));
+    return end;
 }
 
-/* r->at is its opening quote. */
-static bool read_string(struct reader *r, struct value *out) {
+/* A string that is not all plain ASCII: it is up to `plain`. */
+static __attribute__((noinline)) const unsigned char *read_special(struct reader *r,
+                                                                   const unsigned char *p,
+                                                                   const unsigned char *plain,
+                                                                   struct value *out) {
     bool escaped = false;
-    r->at++;
-    const unsigned char *end = string_end(r, &escaped);
+    const unsigned char *end = string_end(r, plain, &escaped);
     if (!end)
-        return false;
-    struct span s = span_of((const char *)r->at, (size_t)(end - r->at));
-    if (unlikely(escaped) && !unescape(r, end, &s))
-        return false;
-    *out = value_string(s);
-    r->at = end + 1;
-    return true;
+        return NULL;
+    *out = value_string(span_of((const char *)p, (size_t)(end - p)));
+    if (escaped && !unescape(r, p, end, out))
+        return NULL;
+    return end + 1;
+}
+
+/* p is the byte behind its opening quote. */
+static inline const unsigned char *read_string(struct reader *r, const unsigned char *p,
+                                               struct value *out) {
+    const unsigned char *end = json_plain_end(p, r->end);
+    if (unlikely(!here(r, end, '"')))
+        return read_special(r, p, end, out);
+    *out = value_string(span_of((const char *)p, (size_t)(end - p)));
+    return end + 1;
 }
 
 static inline const unsigned char *digits(const unsigned char *p, const unsigned char *end) {
@@ -216,13 +218,9 @@ static inline const unsigned char *digits(const unsigned char *p, const unsigned
     return p;
 }
 
-static bool read_number(struct reader *r, struct value *out) {
-    const unsigned char *p = r->at + (*r->at == '-'), *from = p, *end = r->end;
-    p = digits(p, end);
-    if (p == from)
-        return fail(r, p, "a digit is expected here");
-    if (*from == '0' && p - from > 1)
-        return fail(r, from, "a number has no zeros in front");
+/* What may follow a number's whole part. */
+static const unsigned char *read_fraction(struct reader *r, const unsigned char *p) {
+    const unsigned char *from, *end = r->end;
     if (p < end && *p == '.') {
         from = ++p;
         p = digits(p, end);
@@ -236,150 +234,160 @@ static bool read_number(struct reader *r, struct value *out) {
         if (p == from)
             return fail(r, p, "a digit is expected in the exponent");
     }
-    *out = value_text(VALUE_NUMBER, span_of((const char *)r->at, (size_t)(p - r->at)));
-    r->at = p;
-    return true;
+    return p;
 }
 
-static bool read_word(struct reader *r, struct span word, struct value v, struct value *out) {
-    if ((size_t)(r->end - r->at) < word.n || memcmp(r->at, word.p, word.n) != 0)
-        return fail(r, r->at, "a value is expected here (words are true, false and null)");
-    r->at += word.n;
-    *out = v;
-    return true;
+static inline const unsigned char *read_number(struct reader *r, const unsigned char *first,
+                                               struct value *out) {
+    const unsigned char *from = first + (*first == '-'), *p = digits(from, r->end);
+    if (p == from)
+        return fail(r, p, "a digit is expected here");
+    if (*from == '0' && p - from > 1)
+        return fail(r, from, "a number has no zeros in front");
+    if (p < r->end && (*p == '.' || (*p | 0x20) == 'e'))
+        p = read_fraction(r, p);
+    if (p)
+        *out = value_text(VALUE_NUMBER, span_of((const char *)first, (size_t)(p - first)));
+    return p;
 }
 
-static bool no_value(struct reader *r) {
-    if (r->at == r->end)
-        return fail(r, r->at, "the document ends where a value is expected");
-    if (r->at == r->start && r->end - r->at >= 3 && memcmp(r->at, "\xef\xbb\xbf", 3) == 0)
-        return fail(r, r->at, "a byte order mark is no JSON");
-    return fail(r, r->at, "a value is expected here");
+static const unsigned char *no_value(struct reader *r, const unsigned char *p) {
+    if (p == r->end)
+        return fail(r, p, "the document ends where a value is expected");
+    if (p == r->start && r->end - p >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0)
+        return fail(r, p, "a byte order mark is no JSON");
+    return fail(r, p, "a value is expected here");
 }
 
-static bool open_one(struct reader *r, bool map) {
-    if (r->depth == r->depth_max)
-        return over(r, "lists and maps stand too deep in each other");
-    r->open[r->depth++] = (struct open){r->count, map};
-    r->at++;
-    return true;
+static const unsigned char *read_word(struct reader *r, const unsigned char *p, struct value *out) {
+    static const struct {
+        const char *text;
+        unsigned n;
+        struct value v;
+    } words[] = {{"null", 4, {.kind = VALUE_NULL}},
+                 {"true", 4, {.kind = VALUE_BOOL, .b = true}},
+                 {"false", 5, {.kind = VALUE_BOOL}}};
+    for (size_t i = 0; i < array_len(words); i++) {
+        if (!here(r, p, words[i].text[0]))
+            continue;
+        if (r->end - p < words[i].n || memcmp(p, words[i].text, words[i].n) != 0)
+            return fail(r, p, "a value is expected here (words are true, false and null)");
+        *out = words[i].v;
+        return p + words[i].n;
+    }
+    return no_value(r, p);
 }
 
-/* The innermost list or map ends at r->at, its closing bracket. */
-static bool close_one(struct reader *r) {
-    struct open *o = &r->open[--r->depth];
-    uint32_t n = r->count - o->from;
-    struct value v = {.kind = o->map ? VALUE_MAP : VALUE_LIST};
+/* The innermost object's or list's last byte is p. */
+static const unsigned char *close_one(struct reader *r, const unsigned char *p) {
+    const struct open *o = &r->open[r->depth - 1];
+    struct value *from = r->stack + o->from;
+    uint32_t n = (uint32_t)(r->top - from);
+    struct value v = {.kind = o->map ? VALUE_MAP : VALUE_LIST, .n = o->map ? n / 2 : n};
     const struct value_member *twice = NULL;
-    struct value *own = NULL;
-    if (n) {
-        own = arena_try(r->a, n * sizeof *own);
+    if (v.n) {
+        struct value_member *m = (struct value_member *)(void *)from;
+        if (o->map && v.n > 1 && !json_members(m, &v.n, r->unique ? &twice : NULL))
+            return over(r, p, no_memory);
+        if (twice) {
+            const unsigned char *at = (const unsigned char *)twice->key.p;
+            bool inside = at >= r->start && at < r->end; /* it has no escapes */
+            return fail(r, inside ? at - 1 : p, "this name stands twice in one object");
+        }
+        size_t size = (o->map ? (size_t)v.n * 2 : v.n) * sizeof *from;
+        void *own = arena_try(r->a, size);
         if (!own)
-            return over(r, "there is no memory for this document");
-        memcpy(own, r->stack + o->from, n * sizeof *own);
+            return over(r, p, no_memory);
+        memcpy(own, from, size);
+        v.item = own;
     }
-    v.n = o->map ? n / 2 : n;
-    v.item = own;
-    if (o->map && v.n > 1) {
-        struct value_member *m = (struct value_member *)(void *)own;
-        if (!json_members(m, &v.n, r->unique ? &twice : NULL))
-            return over(r, "there is no memory for this document");
-    }
-    if (twice) {
-        const unsigned char *at = (const unsigned char *)twice->key.p;
-        bool inside = at >= r->start && at < r->end;
-        return fail(r, inside ? at - 1 : r->at, "this name stands twice in one object");
-    }
-    r->at++;
-    r->count = o->from;
-    return push(r, v);
+    r->depth--;
+    r->top = from; /* where it was opened there was room for it */
+    *r->top++ = v;
+    return p + 1;
 }
 
 /* A member's name and colon. */
-static bool read_name(struct reader *r) {
-    struct value name;
-    if (next(r) != '"')
-        return fail(r, r->at,
-                    r->at == r->end ? "the document ends inside an object"
-                                    : "a member's name in quotes is expected here");
-    if (!read_string(r, &name))
-        return false;
-    if (next(r) != ':')
-        return fail(r, r->at, "a colon is expected behind the name");
-    r->at++;
-    return push(r, name);
+static inline const unsigned char *read_name(struct reader *r, const unsigned char *p) {
+    struct value *name = slot(r);
+    if (!name)
+        return over(r, p, no_memory);
+    p = next(r, p);
+    if (!here(r, p, '"'))
+        return fail(r, p,
+                    p == r->end ? "the document ends inside an object"
+                                : "a member's name in quotes is expected here");
+    p = read_string(r, p + 1, name);
+    if (!p)
+        return NULL;
+    p = next(r, p);
+    return here(r, p, ':') ? p + 1 : fail(r, p, "a colon is expected behind the name");
 }
 
-static bool read_scalar(struct reader *r, unsigned char c) {
-    struct value v;
-    bool fine;
-    if (c == '"')
-        fine = read_string(r, &v);
-    else if (c == '-' || (unsigned)(c - '0') <= 9)
-        fine = read_number(r, &v);
-    else if (c == 't')
-        fine = read_word(r, SPAN("true"), value_bool(true), &v);
-    else if (c == 'f')
-        fine = read_word(r, SPAN("false"), value_bool(false), &v);
-    else if (c == 'n')
-        fine = read_word(r, SPAN("null"), VALUE_NOTHING, &v);
-    else
-        fine = no_value(r);
-    return fine && push_node(r, v);
+/* Opens a list or object, at p. It may be empty, and is closed then. */
+static const unsigned char *read_open(struct reader *r, const unsigned char *p) {
+    bool map = *p == '{';
+    if (r->depth == r->depth_max)
+        return over(r, p, "lists and maps stand too deep in each other");
+    if (unlikely(r->top == r->full) && !grow(r))
+        return over(r, p, no_memory);
+    r->open[r->depth++] = (struct open){(uint32_t)(r->top - r->stack), map};
+    p = next(r, p + 1);
+    r->more = !here(r, p, map ? '}' : ']');
+    return r->more ? p : close_one(r, p);
 }
 
-/* Opens a list or map. *more: a value is expected next; else it was empty and is closed. */
-static bool read_open(struct reader *r, bool map, bool *more) {
-    if (unlikely(r->nodes == 0))
-        return over(r, "the document has too many values");
-    r->nodes--;
-    if (!open_one(r, map))
-        return false;
-    *more = next(r) != (map ? '}' : ']');
-    if (!*more)
-        return close_one(r);
-    return !map || read_name(r);
-}
-
-/* Behind a value: closes what ends. *more: a comma came and a value is expected. */
-static bool read_behind(struct reader *r, bool *more) {
-    *more = false;
+/* Behind a value: closes what ends; then a comma came, or it was all. */
+static inline const unsigned char *read_behind(struct reader *r, const unsigned char *p) {
     while (r->depth) {
         bool map = r->open[r->depth - 1].map;
-        unsigned char c = next(r);
-        if (c == ',') {
-            r->at++;
-            *more = true;
-            return !map || read_name(r);
+        p = next(r, p);
+        if (here(r, p, ',')) {
+            r->more = true;
+            return p + 1;
         }
-        if (c != (map ? '}' : ']')) {
-            const char *text =
-                map ? "a comma or \"}\" is expected here" : "a comma or \"]\" is expected here";
-            return fail(r, r->at,
-                        r->at == r->end ? "the document ends before it is complete" : text);
-        }
-        if (!close_one(r))
-            return false;
+        if (!here(r, p, map ? '}' : ']'))
+            return fail(r, p,
+                        p == r->end ? "the document ends before it is complete"
+                        : map       ? "a comma or \"}\" is expected here"
+                                    : "a comma or \"]\" is expected here");
+        p = close_one(r, p);
+        if (!p)
+            return NULL;
     }
-    return true;
+    return p;
 }
 
-static bool read_document(struct reader *r) {
-    for (bool more = true; more;) {
-        unsigned char c = next(r);
-        if (c == '{' || c == '[') {
-            if (!read_open(r, c == '{', &more))
-                return false;
-            if (more)
-                continue;
-        } else if (!read_scalar(r, c)) {
-            return false;
-        }
-        if (!read_behind(r, &more))
-            return false;
+static inline const unsigned char *read_scalar(struct reader *r, const unsigned char *p) {
+    struct value *out = slot(r);
+    if (!out)
+        return over(r, p, no_memory);
+    if (here(r, p, '"'))
+        return read_string(r, p + 1, out);
+    if (here(r, p, '-') || (p < r->end && (unsigned)(*p - '0') <= 9))
+        return read_number(r, p, out);
+    return read_word(r, p, out);
+}
+
+static const unsigned char *read_document(struct reader *r) {
+    const unsigned char *p = r->start;
+    for (r->more = true; r->more;) {
+        if (r->depth && r->open[r->depth - 1].map)
+            p = read_name(r, p);
+        if (!p)
+            return NULL;
+        p = next(r, p);
+        if (unlikely(r->nodes-- == 0))
+            return over(r, p, too_many);
+        r->more = false;
+        p = here(r, p, '{') || here(r, p, '[') ? read_open(r, p) : read_scalar(r, p);
+        if (p && !r->more)
+            p = read_behind(r, p);
+        if (!p)
+            return NULL;
     }
-    next(r);
-    return r->at == r->end || fail(r, r->at, "nothing is expected behind the document");
+    p = next(r, p);
+    return p == r->end ? p : fail(r, p, "nothing is expected behind the document");
 }
 
 bool json_read(struct arena *a, struct span doc, const struct json_limits *limits,
@@ -388,21 +396,20 @@ bool json_read(struct arena *a, struct span doc, const struct json_limits *limit
     static const struct json_limits usual;
     const struct json_limits *l = limits ? limits : &usual;
     struct json_error unseen;
-    struct reader r = {.a = a,
-                       .start = (const unsigned char *)(doc.p ? doc.p : ""),
-                       .stack = first,
-                       .first = first,
-                       .cap = ON_STACK,
-                       .unique = l->unique,
-                       .nodes = l->nodes ? l->nodes : JSON_NODES_MAX,
-                       .depth_max =
-                           l->depth && l->depth < JSON_DEPTH_MAX ? l->depth : JSON_DEPTH_MAX,
-                       .err = err ? err : &unseen};
-    r.at = r.start;
+    unzeroed struct reader r;
+    r.a = a;
+    r.start = (const unsigned char *)(doc.p ? doc.p : "");
     r.end = r.start + doc.n;
+    r.stack = r.first = r.top = first;
+    r.full = first + ON_STACK;
+    r.unique = l->unique;
+    r.nodes = l->nodes ? l->nodes : JSON_NODES_MAX;
+    r.depth = 0;
+    r.depth_max = l->depth && l->depth < JSON_DEPTH_MAX ? l->depth : JSON_DEPTH_MAX;
+    r.err = err ? err : &unseen;
     if (doc.n > UINT32_MAX)
-        return over(&r, "the document is longer than 4 GiB");
-    bool fine = read_document(&r);
+        return over(&r, r.start, "the document is longer than 4 GiB") != NULL;
+    bool fine = read_document(&r) != NULL;
     if (fine)
         *out = r.stack[0];
     if (r.stack != first)

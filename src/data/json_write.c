@@ -25,10 +25,7 @@ struct writer {
     struct level *level;   /* JSON_DEPTH_MAX of them */
 };
 
-/* Room for n more bytes; NULL: too much, or no memory. */
-static char *room(struct writer *w, size_t n) {
-    if (likely(n <= w->cap - w->n))
-        return w->p + w->n;
+static __attribute__((noinline)) char *more_room(struct writer *w, size_t n) {
     if (w->failed || n > w->max - w->n) {
         w->failed = true;
         return NULL;
@@ -49,7 +46,12 @@ static char *room(struct writer *w, size_t n) {
     return more + w->n;
 }
 
-static void put(struct writer *w, const char *p, size_t n) {
+/* Room for n more bytes; NULL: too much, or no memory. */
+static inline char *room(struct writer *w, size_t n) {
+    return likely(n <= w->cap - w->n) ? w->p + w->n : more_room(w, n);
+}
+
+static inline void put(struct writer *w, const char *p, size_t n) {
     char *to = n ? room(w, n) : NULL;
     if (to) {
         memcpy(to, p, n);
@@ -65,7 +67,7 @@ static inline void put_char(struct writer *w, char c) {
     }
 }
 
-/* What is in `text` bytes of `v` stops the run at p: its escape, or itself. Returns its length. */
+/* A character that stops a run of plain ones: its escape, or itself. Returns its length. */
 static size_t put_special(struct writer *w, const unsigned char *p, const unsigned char *end) {
     size_t n = *p < 0x80 ? 1 : utf8_len(p, (size_t)(end - p));
     /* U+0080..U+009F: a terminal would obey them. */
@@ -80,16 +82,26 @@ static size_t put_special(struct writer *w, const unsigned char *p, const unsign
     return n ? n : 1;
 }
 
-static void put_string(struct writer *w, struct span v) {
-    const unsigned char *p = (const unsigned char *)v.p, *end = p + v.n;
-    put_char(w, '"');
-    while (p < end && !w->failed) {
+/* Copies up to the first byte that is not plain, and returns it. */
+static inline const unsigned char *put_plain(struct writer *w, const unsigned char *p,
+                                             const unsigned char *end) {
+    char *to = w->p + w->n, *o = to;
+    if (unlikely((size_t)(end - p) > w->cap - w->n) || end - p >= 32) {
         const unsigned char *stop = json_plain_end(p, end);
         put(w, (const char *)p, (size_t)(stop - p));
-        p = stop;
-        if (p < end)
-            p += put_special(w, p, end);
+        return stop;
     }
+    while (p < end && *p >= 0x20 && *p < 0x80 && *p != '"' && *p != '\\')
+        *o++ = (char)*p++;
+    w->n += (size_t)(o - to);
+    return p;
+}
+
+static inline void put_string(struct writer *w, struct span v) {
+    const unsigned char *p = (const unsigned char *)v.p, *end = p + v.n;
+    put_char(w, '"');
+    while ((p = put_plain(w, p, end)) < end && !w->failed)
+        p += put_special(w, p, end);
     put_char(w, '"');
 }
 
@@ -197,6 +209,10 @@ static bool put_notation(struct writer *w, const struct value *v) {
 }
 
 static void put_scalar(struct writer *w, const struct value *v) {
+    if (likely(v->kind == VALUE_STRING)) {
+        put_string(w, value_span(v));
+        return;
+    }
     if (w->notation && put_notation(w, v))
         return;
     switch ((enum value_kind)v->kind) {
@@ -241,7 +257,12 @@ static void put_scalar(struct writer *w, const struct value *v) {
 }
 
 /* Keys are texts in JSON, whatever they were. */
-static void put_key(struct writer *w, const struct value *key) {
+static inline void put_key(struct writer *w, const struct value *key) {
+    if (likely(key->kind == VALUE_STRING && !w->indent && !w->notation)) {
+        put_string(w, value_span(key));
+        put_char(w, ':');
+        return;
+    }
     bool text = key->kind == VALUE_STRING || w->notation;
     if (!text)
         put_char(w, '"');
@@ -253,8 +274,6 @@ static void put_key(struct writer *w, const struct value *key) {
 
 static void new_line(struct writer *w) {
     size_t n = (size_t)w->indent * w->depth;
-    if (!w->indent)
-        return;
     put_char(w, '\n');
     char *to = room(w, n);
     if (to) {
@@ -264,7 +283,7 @@ static void new_line(struct writer *w) {
 }
 
 /* Element `l->at` of a list; of a map its key is written and its value given. */
-static struct value element(struct writer *w, struct level *l) {
+static inline struct value element(struct writer *w, struct level *l) {
     struct value key, v;
     uint32_t i = l->at++;
     if (l->v.kind == VALUE_OPTIONAL)
@@ -288,7 +307,7 @@ static struct value unwrapped(const struct writer *w, struct value v) {
 }
 
 /* Writes v, or its opening bracket, which stands open then. */
-static void begin(struct writer *w, struct value v) {
+static inline void begin(struct writer *w, struct value v) {
     uint32_t n = 1;
     if (v.kind == VALUE_LIST || v.kind == VALUE_MAP) {
         n = v.form == VALUE_HOST ? v.host->ops->count(v.host) : v.n;
@@ -309,7 +328,7 @@ static void begin(struct writer *w, struct value v) {
 
 static void end(struct writer *w) {
     struct level *l = &w->level[--w->depth];
-    if (l->n)
+    if (l->n && w->indent)
         new_line(w);
     put_char(w, l->v.kind == VALUE_LIST ? ']' : l->v.kind == VALUE_MAP ? '}' : ')');
 }
@@ -323,8 +342,11 @@ static void write_value(struct writer *w, struct value v) {
             continue;
         }
         if (l->at)
-            put(w, ", ", w->notation && !w->indent ? 2 : 1);
-        new_line(w);
+            put_char(w, ',');
+        if (l->at && w->notation && !w->indent)
+            put_char(w, ' ');
+        if (w->indent)
+            new_line(w);
         begin(w, unwrapped(w, element(w, l)));
     }
 }

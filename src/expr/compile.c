@@ -279,8 +279,8 @@ static const struct expr_type *judge(enum mark op, const struct expr_type *x,
 }
 
 static void no_operator(struct compiler *c, const struct tree *n, const char *op) {
-    const char *x = type_text(c->tmp, top_known(c, 1)->type),
-               *y = type_text(c->tmp, top_known(c, 0)->type);
+    const char *x = type_shown(c->tmp, top_known(c, 1)->type),
+               *y = type_shown(c->tmp, top_known(c, 0)->type);
     compile_failf(c, n, "there is no `%s %s %s`", x, op, y);
 }
 
@@ -308,7 +308,7 @@ static void unary(struct compiler *c, const struct tree *n) {
     const struct expr_type *x = top_known(c, 0)->type;
     bool is_not = n->op == MARK_NOT;
     if (!c->scope->no_check && !is_kind(x, is_not ? K(BOOL) : K(INT) | K(DOUBLE))) {
-        compile_failf(c, n, "there is no `%s` for %s", is_not ? "!" : "-", type_text(c->tmp, x));
+        compile_failf(c, n, "there is no `%s` for %s", is_not ? "!" : "-", type_shown(c->tmp, x));
         return;
     }
     emit(c, n, is_not ? op_not : op_negate);
@@ -338,7 +338,7 @@ static bool must_be_bool(struct compiler *c, const struct tree *n, const char *w
     const struct expr_type *t = top_known(c, 0)->type;
     if (c->scope->no_check || t->kind == EXPR_BOOL || t->kind == EXPR_DYN)
         return true;
-    compile_failf(c, n, "%s a bool is needed, and this is %s", where, type_text(c->tmp, t));
+    compile_failf(c, n, "%s a bool is needed, and this is %s", where, type_shown(c->tmp, t));
     return false;
 }
 
@@ -416,9 +416,9 @@ static const struct expr_type *element_type(struct compiler *c, const struct tre
     if (optional)
         x = x->of ? x->of : &expr_dyn;
     if (!c->scope->no_check && !is_kind(x, K(LIST) | K(MAP)))
-        compile_failf(c, n, "%s has no elements", type_text(c->tmp, x));
+        compile_failf(c, n, "%s has no elements", type_shown(c->tmp, x));
     else if (!c->scope->no_check && x->kind == EXPR_LIST && !is_kind(k, NUMBERS))
-        compile_failf(c, n, "a list is indexed by a number, and this is %s", type_text(c->tmp, k));
+        compile_failf(c, n, "a list is indexed by a number, and this is %s", type_shown(c->tmp, k));
     if ((x->kind == EXPR_LIST || x->kind == EXPR_MAP) && x->of)
         of = x->of;
     return maybe || optional ? type_optional(c->a, of) : of;
@@ -547,7 +547,7 @@ static bool select_task(struct compiler *c, struct task *t) {
     if (optional)
         x = x->of ? x->of : &expr_dyn;
     if (!c->scope->no_check && !is_kind(x, K(MAP))) {
-        compile_failf(c, n, "%s has no members", type_text(c->tmp, x));
+        compile_failf(c, n, "%s has no members", type_shown(c->tmp, x));
         return false;
     }
     if (x->kind == EXPR_MAP && x->of)

@@ -22,7 +22,7 @@ static const char *arguments(struct compiler *c, unsigned from, unsigned n) {
     struct str s = str_on(arena_alloc(c->tmp, 512), 511);
     for (unsigned k = from; k < n; k++)
         str_fmt(&s, "%s%s", k == from ? "" : ", ",
-                type_text(c->tmp, top_known(c, n - 1 - k)->type));
+                type_shown(c->tmp, top_known(c, n - 1 - k)->type));
     s.p[s.n] = 0;
     return s.p;
 }
@@ -44,7 +44,7 @@ static void nothing_fits(struct compiler *c, const struct tree *n, const struct 
     c->err->help = s.p;
     if (k->member)
         compile_failf(c, n, "there is no `%s.%.*s(%s)`",
-                      type_text(c->tmp, top_known(c, args - 1)->type), SPAN_ARG(k->name),
+                      type_shown(c->tmp, top_known(c, args - 1)->type), SPAN_ARG(k->name),
                       arguments(c, 1, args));
     else
         compile_failf(c, n, "there is no `%.*s(%s)`", SPAN_ARG(k->name), arguments(c, 0, args));

@@ -101,7 +101,7 @@ static bool loop_begin(struct compiler *c, struct task *t, const struct loop_pla
     if (!c->scope->no_check && range->kind != EXPR_DYN && range->kind != EXPR_LIST &&
         range->kind != EXPR_MAP) {
         compile_failf(c, p->range, "`%.*s` goes over a list or a map, and this is %s",
-                      SPAN_ARG(t->n->name), type_text(c->tmp, range));
+                      SPAN_ARG(t->n->name), type_shown(c->tmp, range));
         return false;
     }
     t->mark[0] = top_known(c, 0)->from;
@@ -128,7 +128,7 @@ static void loop_finish(struct compiler *c, struct task *t, const struct loop_pl
     const struct expr_type *body = top_known(c, 0)->type, *result = &expr_bool;
     if (p->needs_bool && !c->scope->no_check && body->kind != EXPR_BOOL && body->kind != EXPR_DYN) {
         compile_failf(c, p->body, "`%.*s` asks for a bool, and this is %s", SPAN_ARG(t->n->name),
-                      type_text(c->tmp, body));
+                      type_shown(c->tmp, body));
         return;
     }
     if (p->absorbs)
@@ -265,7 +265,7 @@ static bool option_task(struct compiler *c, struct task *t) {
         type = top_known(c, 0)->type;
         if (!c->scope->no_check && type->kind != EXPR_DYN && type->kind != EXPR_OPTIONAL) {
             compile_failf(c, t->n->child[0], "an optional is needed, and this is %s",
-                          type_text(c->tmp, type));
+                          type_shown(c->tmp, type));
             return false;
         }
         t->mark[0] = top_known(c, 0)->from;

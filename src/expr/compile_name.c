@@ -188,7 +188,7 @@ static void select_rest(struct compiler *c, const struct chain *k, unsigned from
         if (optional)
             x = x->of ? x->of : &expr_dyn;
         if (!c->scope->no_check && x->kind != EXPR_DYN && x->kind != EXPR_MAP) {
-            compile_failf(c, k->node[i], "%s has no members", type_text(c->tmp, x));
+            compile_failf(c, k->node[i], "%s has no members", type_shown(c->tmp, x));
             return;
         }
         const struct expr_type *of = x->kind == EXPR_MAP && x->of ? x->of : &expr_dyn;

@@ -65,12 +65,13 @@ enum loop_kind { LOOP_ALL, LOOP_EXISTS, LOOP_ONE, LOOP_LIST, LOOP_FILTER, LOOP_M
 /* The instructions; those of loops in loop.c. */
 #define PROGRAM_OPS(O)                                                                             \
     O(constant)                                                                                    \
-    O(load) O(local) O(store) O(drop) O(fail) O(select) O(maybe_select) O(has) O(index)            \
-        O(maybe_index) O(not ) O(negate) O(add) O(subtract) O(multiply) O(divide) O(modulo)        \
-            O(equal) O(differ) O(equal_const) O(differ_const) O(less) O(less_equal) O(greater)     \
-                O(greater_equal) O(in) O(jump) O(jump_false) O(and_left) O(and_) O(or_left) O(or_) \
-                    O(list) O(map) O(call) O(wrap) O(open_optional) O(optional_of) O(loop_start)   \
-                        O(loop_next) O(loop_skip) O(loop_step) O(loop_end)
+    O(load)                                                                                        \
+    O(local) O(store) O(drop) O(fail) O(select) O(maybe_select) O(has) O(index) O(maybe_index)     \
+        O(not ) O(negate) O(add) O(subtract) O(multiply) O(divide) O(modulo) O(equal) O(differ)    \
+            O(equal_const) O(differ_const) O(less) O(less_equal) O(greater) O(greater_equal) O(in) \
+                O(jump) O(jump_false) O(and_left) O(and_) O(or_left) O(or_) O(list) O(map) O(call) \
+                    O(wrap) O(open_optional) O(optional_of) O(loop_start) O(loop_next)             \
+                        O(loop_skip) O(loop_step) O(loop_end)
 #define O(name) bool op_##name(struct machine *m, const struct instruction *i);
 PROGRAM_OPS(O)
 #undef O
@@ -80,7 +81,7 @@ const struct overload *overloads_of(struct span name, uint32_t *count);
 /* The n-th name of all, for guesses; {NULL, 0}: no more. */
 struct span overload_name(uint32_t i);
 /* type.c */
-const char *type_text(struct arena *a, const struct expr_type *t);
+const char *type_shown(struct arena *a, const struct expr_type *t);
 uint32_t type_kinds(const struct expr_type *t);
 /* Whether a value of type `have` may stand where `want` is asked for (dyn fits everything). */
 bool type_fits(const struct expr_type *have, const struct expr_type *want);

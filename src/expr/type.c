@@ -50,7 +50,7 @@ const char *type_named(struct span name) {
 }
 
 /* Outermost parts suffice for people. */
-const char *type_text(struct arena *a, const struct expr_type *t) {
+const char *type_shown(struct arena *a, const struct expr_type *t) {
     const char *name = t->kind == EXPR_TIMESTAMP  ? "timestamp"
                        : t->kind == EXPR_DURATION ? "duration"
                                                   : kinds[t->kind].name;

@@ -7,7 +7,7 @@ _sluice() {
     }
     for ((i = 1; i < cword; i++)); do
         case ${words[i]} in
-        -c|-H|-d|--format|--listener|--user|--run-dir|--pid-file|--workers|--reload-every) ((i++)) ;;
+        -c|-H|-d|--format|--listener|--user|--run-dir|--pid-file|--workers|--reload-every|--with|--cases) ((i++)) ;;
         -*) ;;
         *) command=${words[i]}; break ;;
         esac
@@ -15,13 +15,15 @@ _sluice() {
     case $prev in
     -c) COMPREPLY=($(compgen -f -X '!*.@(yaml|yml|json)' -- "$cur") $(compgen -d -- "$cur")); return ;;
     --format) COMPREPLY=($(compgen -W 'text json sarif' -- "$cur")); return ;;
+    --with) COMPREPLY=($(compgen -f -X '!*.json' -- "$cur") $(compgen -d -- "$cur")); return ;;
+    --cases) COMPREPLY=($(compgen -f -- "$cur")); return ;;
     --run-dir) COMPREPLY=($(compgen -d -- "$cur")); return ;;
     --user) COMPREPLY=($(compgen -u -- "$cur")); return ;;
     -H|-d) return ;;
     esac
     local options=
     case $command in
-    '') COMPREPLY=($(compgen -W 'run check explain routes schema reload status help --version' -- "$cur")); return ;;
+    '') COMPREPLY=($(compgen -W 'run check explain routes eval schema reload status help --version' -- "$cur")); return ;;
     run) options='-c --no-supervisor --user --run-dir --pid-file --workers --reload-every' ;;
     reload) options='-c --run-dir --format' ;;
     check|routes|status) options='-c --format' ;;
@@ -31,6 +33,7 @@ _sluice() {
             COMPREPLY=($(compgen -W "GET POST PUT PATCH DELETE HEAD OPTIONS $options" -- "$cur"))
             return
         fi ;;
+    eval) options='--with --cases --format' ;;
     schema|help) options= ;;
     esac
     COMPREPLY=($(compgen -W "$options" -- "$cur"))

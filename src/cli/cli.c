@@ -29,6 +29,12 @@ const struct command commands[] = {
      "-H 'x-beta: 1'",
      OPTION_CONFIG | OPTION_FORMAT | OPTION_REQUEST, 2, 2, cli_explain},
     {"routes", "", "list the routes", NULL, OPTION_CONFIG | OPTION_FORMAT, 0, 0, cli_routes},
+    {"eval", "'EXPR'", "evaluate an expression",
+     "Prints its value: JSON, or CEL's notation where JSON has none. The members of the file of "
+     "--with\n"
+     "become names. --cases FILE runs expressions with expected values, one JSON object a line.\n"
+     "Example: sluice eval 'claim.sub.startsWith(\"u\")' --with token.json",
+     OPTION_FORMAT | OPTION_EVAL, 0, 1, cli_eval},
     {"schema", "", "print the JSON Schema of the configuration, for editors",
      "In the first line of a configuration: # yaml-language-server: $schema=sluice.schema.json", 0,
      0, 0, cli_schema},
@@ -75,6 +81,9 @@ void cli_usage(const struct command *c, FILE *f) {
         fprintf(f, "  -H, --header 'N: V'   a header field of the request; several may be given\n"
                    "  -d, --data TEXT       its body\n"
                    "  --listener NAME       the listener that it comes by (else the first)\n");
+    if (c->options & OPTION_EVAL)
+        fprintf(f, "  --with FILE           JSON whose members are names in the expression\n"
+                   "  --cases FILE          run these cases instead; exit code 1 if one fails\n");
     if (c->options & OPTION_RUN)
         fprintf(f, "  --no-supervisor       one process, for containers\n"
                    "  --user NAME           whom to become once the sockets are bound\n"
@@ -111,8 +120,6 @@ static int unknown_command(const char *name) {
     for (unsigned i = 0; i < command_count && n < array_len(word); i++)
         if (commands[i].what)
             word[n++] = commands[i].name;
-    if (strcmp(name, "eval") == 0)
-        return cli_misused(NULL, "`eval` is not available yet");
     const char *guess = diag_guess(span_z(name), word, n);
     return cli_misused(NULL, "there is no command `%s`%s%s%s", name,
                        guess ? "; did you mean `" : "", guess ? guess : "", guess ? "`?" : "");

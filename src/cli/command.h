@@ -18,6 +18,7 @@ enum option_bit {
     OPTION_RUN = 8,
     OPTION_RUN_DIR = 16,
     OPTION_REQUEST = 32, /* -H, -d, --listener */
+    OPTION_EVAL = 64,    /* --with, --cases */
 };
 
 struct cli {
@@ -28,6 +29,7 @@ struct cli {
     const char *header[HEADERS_MAX];
     unsigned headers;
     const char *data, *listener;
+    const char *with, *cases;
     enum diag_format format;
     const char *argument[ARGUMENTS_MAX];
     unsigned arguments;
@@ -59,6 +61,7 @@ void cli_usage(const struct command *c, FILE *f);
 int cli_check(struct cli *c);
 int cli_routes(struct cli *c);
 int cli_explain(struct cli *c);
+int cli_eval(struct cli *c);
 int cli_schema(struct cli *c);
 int cli_help(struct cli *c);
 int cli_docs(struct cli *c);

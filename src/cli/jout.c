@@ -47,6 +47,11 @@ void jout_text(struct jout *j, const char *key, struct span s) {
     escaped(j, s);
 }
 
+void jout_raw(struct jout *j, const char *key, struct span json) {
+    begin(j, key);
+    fwrite(json.p, 1, json.n, j->f);
+}
+
 void jout_number(struct jout *j, const char *key, int64_t v) {
     begin(j, key);
     fprintf(j->f, "%lld", (long long)v);

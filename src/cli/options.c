@@ -48,6 +48,14 @@ static int take_listener(struct cli *c, const char *v) {
     c->listener = v;
     return -1;
 }
+static int take_with(struct cli *c, const char *v) {
+    c->with = v;
+    return -1;
+}
+static int take_cases(struct cli *c, const char *v) {
+    c->cases = v;
+    return -1;
+}
 static int take_no_supervisor(struct cli *c, const char *v) {
     (void)v;
     c->call.no_supervisor = true;
@@ -86,6 +94,8 @@ static const struct option options[] = {
     {"--header", 'H', true, OPTION_REQUEST, take_header},
     {"--data", 'd', true, OPTION_REQUEST, take_data},
     {"--listener", 0, true, OPTION_REQUEST, take_listener},
+    {"--with", 0, true, OPTION_EVAL, take_with},
+    {"--cases", 0, true, OPTION_EVAL, take_cases},
     {"--no-supervisor", 0, false, OPTION_RUN, take_no_supervisor},
     {"--user", 0, true, OPTION_RUN, take_user},
     {"--workers", 0, true, OPTION_RUN, take_workers},
@@ -136,6 +146,12 @@ static int one(struct cli *c, int argc, char **argv, int *at) {
     return o->take(c, value ? value : argv[++*at]);
 }
 
+/* "-" is a file and "-1" an expression. */
+static bool is_option(const char *word) {
+    char c = word[0] == '-' ? lower(word[1]) : 0;
+    return c == '-' || (c >= 'a' && c <= 'z');
+}
+
 int cli_options(struct cli *c, int argc, char **argv) {
     bool only_arguments = false;
     for (int i = 0; i < argc; i++) {
@@ -145,7 +161,7 @@ int cli_options(struct cli *c, int argc, char **argv) {
         } else if (!only_arguments && (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)) {
             cli_usage(c->command, stdout);
             return CLI_FINE;
-        } else if (!only_arguments && word[0] == '-' && word[1]) {
+        } else if (!only_arguments && is_option(word)) {
             int code = one(c, argc, argv, &i);
             if (code >= 0)
                 return code;

@@ -295,7 +295,8 @@ static bool prefix_length(struct expr_call *c) {
 static void mask(const struct value *v, unsigned char *out) {
     for (unsigned i = 0; i < v->n; i++) {
         unsigned keep = v->bits > 8 * i ? v->bits - 8 * i : 0;
-        out[i] = keep >= 8 ? v->ip[i] : (unsigned char)(v->ip[i] & (0xff00U >> keep));
+        unsigned low = keep >= 8 ? 0xffU : 0xff00U >> keep;
+        out[i] = (unsigned char)(v->ip[i] & low);
     }
 }
 

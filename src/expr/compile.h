@@ -32,7 +32,7 @@ struct task {
     uint16_t locals; /* height when it began */
 };
 
-enum { TASKS_MAX = 4096, LOCALS_MAX = 64, CODE_MAX = 1 << 20, REFS_MAX = 4096 };
+enum { TASKS_MAX = 4096, LOCALS_MAX = 512, CODE_MAX = 1 << 20, REFS_MAX = 4096 };
 
 struct compiler {
     struct arena *a, *tmp;

@@ -50,9 +50,9 @@ static void nothing_fits(struct compiler *c, const struct tree *n, const struct 
         compile_failf(c, n, "there is no `%.*s(%s)`", SPAN_ARG(k->name), arguments(c, 0, args));
 }
 
-static bool prepare(struct compiler *c, const struct tree *n, struct call_site *s,
-                    const void **prepared) {
-    const struct value *last = n->count ? top_constant(c, 0) : NULL;
+static bool prepare(struct compiler *c, const struct tree *n, const struct call_site *s,
+                    const void **prepared, unsigned args) {
+    const struct value *last = args ? top_constant(c, 0) : NULL;
     for (uint32_t i = 0; last && i < s->count; i++) {
         const struct expr_function *f = s->overload[i]->function;
         const char *why = f->prepare ? f->prepare(c->a, c->scope, last, &prepared[i]) : NULL;
@@ -91,7 +91,7 @@ static void call(struct compiler *c, const struct tree *n, const struct calling 
         nothing_fits(c, n, k, args);
         return;
     }
-    if (!prepare(c, n, s, prepared))
+    if (!prepare(c, n, s, prepared, args))
         return;
     struct instruction *i = emit(c, n, op_call);
     i->p = s;

@@ -168,7 +168,7 @@ static void load(struct compiler *c, const struct tree *n, const struct expr_nam
                  struct span key) {
     struct expr_ref *r = arena_zero(c->a, sizeof *r);
     *r = (struct expr_ref){.id = name->id, .key = key.p ? arena_span(c->a, key) : SPAN_NONE};
-    const char *why = c->scope->check ? c->scope->check(c->scope->ctx, c->a, r) : NULL;
+    const char *why = key.p && c->scope->check ? c->scope->check(c->scope->ctx, c->a, r) : NULL;
     if (why) {
         compile_fail(c, n, why);
         return;
@@ -212,7 +212,9 @@ static void unknown(struct compiler *c, const struct chain *k) {
         push_known(c, &expr_dyn, false, c->count - 1);
         return;
     }
-    const char *why = s->missing ? s->missing(s->ctx, c->a, join(c, SPAN(""), k, k->count)) : NULL;
+    const char *why = NULL;
+    for (unsigned n = k->count; n && !why && s->missing; n--)
+        why = s->missing(s->ctx, c->a, join(c, SPAN(""), k, n));
     if (why) {
         compile_fail(c, k->node[0], why);
         return;

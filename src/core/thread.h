@@ -99,6 +99,7 @@ enum local_slot {
     LOCAL_LOG,
     LOCAL_LISTENERS,
     LOCAL_H2,
+    LOCAL_VERDICTS,
     LOCAL_COUNT
 };
 enum { SINKS_MAX = 4 };

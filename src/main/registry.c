@@ -11,6 +11,8 @@
 #include "filter/rewrite.h"
 #include "filter/websocket.h"
 #include "identity/api_key.h"
+#include "identity/basic.h"
+#include "identity/mtls.h"
 #include "main/control.h"
 #include "main/run.h"
 #include "observe/log.h"
@@ -18,7 +20,7 @@
 static const struct policy *const policies[] = {
     &ip_policy,      &cors_policy,      &csrf_policy, &authenticate_policy,
     &rewrite_policy, &websocket_policy, &grpc_policy};
-static const struct auth_kind *const kinds[] = {&api_key_kind};
+static const struct auth_kind *const kinds[] = {&api_key_kind, &basic_kind, &mtls_kind};
 static const struct back_ops *const backs[] = {&proxy_back, &canned_respond, &canned_redirect,
                                                &canned_https};
 

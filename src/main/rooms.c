@@ -10,7 +10,7 @@
 #include "service/discovery.h"
 #include "service/service.h"
 
-enum { HELPERS = 1, LOG_GRACE_MS = 1000 };
+enum { HELPERS = 2, LOG_GRACE_MS = 1000 };
 
 void rooms_init(void) {
     metrics_start();

@@ -8,7 +8,7 @@ enum { NANOS = 1000000000 };
 #define TIMESTAMP_MAX INT64_C(253402300799)
 
 static bool overflow(struct machine *m) {
-    return machine_fail(m, "the number leaves its 64 bits");
+    return machine_fail(m, "overflow: the result does not fit into 64 bits");
 }
 
 static bool give(struct machine *m, struct value v) {

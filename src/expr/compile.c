@@ -2,7 +2,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { FOLD_STEPS = 20000, FOLD_MEMORY = 64 * 1024 };
+/* For all that is constant in one source. */
+enum { FOLD_STEPS = 200000, FOLD_MEMORY = 512 * 1024 };
 
 /* ---- messages ---------------------------------------------------------------------------------
  */
@@ -168,6 +169,10 @@ void fold(struct compiler *c, const struct tree *n) {
     struct known k = *top_known(c, 0);
     if (c->failed || !k.constant || c->count - k.from < 2)
         return;
+    if (!c->fold_steps || !c->fold_memory) {
+        top_known(c, 0)->constant = false;
+        return;
+    }
     uint32_t first = c->regions;
     while (first && c->region[first - 1].from >= k.from)
         first--;
@@ -188,9 +193,12 @@ void fold(struct compiler *c, const struct tree *n) {
                      .slots = c->slots,
                      .loops = (uint16_t)(c->loops_max + 1)};
     struct expr_run run = {
-        .arena = c->a, .get = no_names, .steps = FOLD_STEPS, .memory = FOLD_MEMORY};
+        .arena = c->a, .get = no_names, .steps = c->fold_steps, .memory = c->fold_memory};
     struct value v;
-    if (!program_run(&e, &run, &v)) {
+    bool fine = program_run(&e, &run, &v);
+    c->fold_steps = run.steps;
+    c->fold_memory = run.memory;
+    if (!fine) {
         top_known(c, 0)->constant = false; /* it fails when it is asked for */
         return;
     }
@@ -246,6 +254,13 @@ static const struct expr_type *sum(const struct expr_type *x, const struct expr_
                : x;
 }
 
+/* Something that no element can equal is a mistake: a number in a list of texts. */
+static bool may_be_in(const struct expr_type *x, const struct expr_type *y) {
+    const struct expr_type *of = y->kind == EXPR_MAP ? y->key : y->of;
+    return !of || of->kind == EXPR_DYN || x->kind == EXPR_DYN || x->kind == of->kind ||
+           (is_kind(x, NUMBERS) && is_kind(of, NUMBERS));
+}
+
 /* The type of the result; NULL: there is no such operator. */
 static const struct expr_type *judge(enum mark op, const struct expr_type *x,
                                      const struct expr_type *y) {
@@ -269,7 +284,7 @@ static const struct expr_type *judge(enum mark op, const struct expr_type *x,
                    ? &expr_bool
                    : NULL;
     case MARK_IN:
-        return is_kind(y, K(LIST) | K(MAP)) ? &expr_bool : NULL;
+        return is_kind(y, K(LIST) | K(MAP)) && may_be_in(x, y) ? &expr_bool : NULL;
     default: /* order */
         return dyn || numbers ||
                        (x->kind == y->kind && is_kind(x, K(STRING) | K(BYTES) | K(BOOL) | TIMES))
@@ -450,8 +465,19 @@ static const struct expr_type *common(struct compiler *c, unsigned n, unsigned s
     return t;
 }
 
+/* What stands behind a "?" is an optional. */
+static bool is_optional(struct compiler *c, const struct tree *n) {
+    const struct expr_type *t = top_known(c, 0)->type;
+    if (c->scope->no_check || t->kind == EXPR_OPTIONAL || t->kind == EXPR_DYN)
+        return true;
+    compile_failf(c, n, "behind `?` an optional is needed, and this is %s", type_shown(c->tmp, t));
+    return false;
+}
+
 static bool list_task(struct compiler *c, struct task *t) {
     struct tree *n = t->n;
+    if (t->stage && n->maybe && n->maybe[t->stage - 1] && !is_optional(c, n->child[t->stage - 1]))
+        return false;
     if (t->stage < n->count) {
         visit(c, n->child[t->stage++]);
         return true;
@@ -477,6 +503,9 @@ static bool list_task(struct compiler *c, struct task *t) {
 
 static bool map_task(struct compiler *c, struct task *t) {
     struct tree *n = t->n;
+    bool entry = t->stage && t->stage % 2 == 0;
+    if (entry && n->maybe && n->maybe[t->stage - 2] && !is_optional(c, n->child[t->stage - 1]))
+        return false;
     if (t->stage < n->count) {
         visit(c, n->child[t->stage++]);
         return true;
@@ -668,7 +697,13 @@ const struct expr *expr_compile(struct arena *a, struct span source, const struc
     arena_init(&tmp, NULL);
     err = err ? err : &unused;
     *err = (struct expr_error){0};
-    struct compiler c = {.a = a, .tmp = &tmp, .source = source, .scope = scope, .err = err};
+    struct compiler c = {.a = a,
+                         .tmp = &tmp,
+                         .source = source,
+                         .scope = scope,
+                         .err = err,
+                         .fold_steps = FOLD_STEPS,
+                         .fold_memory = FOLD_MEMORY};
     struct tree *root = tree_parse(&tmp, source, err);
     if (root) {
         walk(&c, root);

@@ -53,6 +53,8 @@ struct compiler {
     uint32_t tasks, tasks_cap;
     const struct expr_ref **ref;
     uint32_t refs, refs_cap;
+    uint64_t fold_steps; /* left for constants; 0: they are computed when the program runs */
+    size_t fold_memory;
 };
 
 /* compile.c */

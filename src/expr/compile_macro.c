@@ -202,9 +202,11 @@ static bool has_task(struct compiler *c, struct task *t) {
 /* ---- variables --------------------------------------------------------------------------------
  */
 
-/* What was just computed becomes a variable. */
+/* What was just computed becomes a variable; its failure too, which counts only where the variable
+ * is asked for. */
 static void store(struct compiler *c, struct task *t, struct span name) {
     struct known k = *top_known(c, 0);
+    add_region(c, k.from, c->depth - 1);
     uint16_t slot = new_slots(c, 1);
     c->depth--;
     emit(c, t->n, op_store)->n = slot;

@@ -19,7 +19,12 @@ bool machine_failf(struct machine *m, const char *format, ...) {
     int n = vsnprintf(text, sizeof text, format, list);
     va_end(list);
     size_t len = n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
-    return machine_fail(m, arena_text(m->run->arena, span_of(text, len)));
+    char *kept = machine_memory(m, len + 1); /* a loop may absorb many of them */
+    if (!kept)
+        return false;
+    memcpy(kept, text, len);
+    kept[len] = 0;
+    return machine_fail(m, kept);
 }
 
 bool machine_no_operator(struct machine *m, const char *op, const struct value *x,
@@ -69,10 +74,13 @@ static bool absorb(struct machine *m, const struct instruction *failed) {
             (!best || r->to <= best->to))
             best = r;
     }
-    struct expr_error *kept = best ? arena_try(m->run->arena, sizeof *kept) : NULL;
-    if (!kept)
+    if (!best)
         return false;
-    *kept = m->run->error;
+    struct expr_error why = m->run->error;
+    struct expr_error *kept = machine_memory(m, sizeof *kept);
+    if (!kept || !machine_spend(m, 1 + m->e->regions / 16))
+        return false;
+    *kept = why;
     m->run->error = (struct expr_error){0};
     m->sp = m->stack + best->stack;
     m->loops = best->loops;
@@ -115,8 +123,8 @@ static bool run_far(const struct expr *e, struct expr_run *run, struct value *ou
 }
 
 static bool run_near(const struct expr *e, struct expr_run *run, struct value *out) {
-    struct value stack[STACK_NEAR], slot[SLOTS_NEAR];
-    struct loop_state loop[LOOPS_NEAR];
+    unzeroed struct value stack[STACK_NEAR], slot[SLOTS_NEAR];
+    unzeroed struct loop_state loop[LOOPS_NEAR];
     struct machine m = {e->code, stack, stack, slot, loop, 0, run, e};
     if (!turn(&m))
         return false;

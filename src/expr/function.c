@@ -14,7 +14,12 @@ bool expr_failf(struct expr_call *c, const char *format, ...) {
     int n = vsnprintf(text, sizeof text, format, list);
     va_end(list);
     size_t len = n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
-    return expr_fail(c, arena_text(c->run->arena, span_of(text, len)));
+    char *kept = expr_memory(c, len + 1); /* a loop may absorb many of them */
+    if (!kept)
+        return false;
+    memcpy(kept, text, len);
+    kept[len] = 0;
+    return expr_fail(c, kept);
 }
 
 bool expr_spend(struct expr_call *c, uint64_t n) {

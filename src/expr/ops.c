@@ -15,8 +15,12 @@ bool op_load(struct machine *m, const struct instruction *i) {
     return machine_fail(m, arena_text(r->arena, value_span(m->sp)));
 }
 
+/* Of cel.bind: what failed there fails where it is asked for. */
 bool op_local(struct machine *m, const struct instruction *i) {
-    *m->sp++ = m->slot[i->n];
+    const struct value *v = &m->slot[i->n];
+    if (unlikely(v->kind == VALUE_ERROR))
+        return machine_rethrow(m, v);
+    *m->sp++ = *v;
     return true;
 }
 
@@ -69,7 +73,8 @@ static bool element(struct machine *m, const struct value *list, const struct va
             *missing = true;
             return false;
         }
-        return machine_failf(m, "the index is outside the list, which has %u elements", n);
+        return machine_failf(m, "the index %lld is outside the list, which has %u element%s",
+                             (long long)k.i, n, n == 1 ? "" : "s");
     }
     *out = value_at(list, m->run->arena, (uint32_t)at);
     return true;

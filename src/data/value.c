@@ -120,37 +120,15 @@ static int int_uint(int64_t i, uint64_t u) {
     return i < 0 ? -1 : ORDER((uint64_t)i, u);
 }
 
-/* Exact: a double is compared with whole numbers by its whole part. */
+/* As doubles, as the language's other implementations do: next to 2^63 some are equal. */
 static bool int_double(int64_t i, double d, int *order) {
-    if (isnan(d))
-        return false;
-    if (d >= 9223372036854775808.0)
-        *order = -1;
-    else if (d < -9223372036854775808.0)
-        *order = 1;
-    else {
-        double down = floor(d);
-        *order = ORDER(i, (int64_t)down);
-        if (*order == 0 && d > down)
-            *order = -1;
-    }
-    return true;
+    *order = ORDER((double)i, d);
+    return !isnan(d);
 }
 
 static bool uint_double(uint64_t u, double d, int *order) {
-    if (isnan(d))
-        return false;
-    if (d >= 18446744073709551616.0)
-        *order = -1;
-    else if (d < 0)
-        *order = 1;
-    else {
-        double down = floor(d);
-        *order = ORDER(u, (uint64_t)down);
-        if (*order == 0 && d > down)
-            *order = -1;
-    }
-    return true;
+    *order = ORDER((double)u, d);
+    return !isnan(d);
 }
 
 static bool numbers(const struct value *x, const struct value *y, int *order) {

@@ -49,7 +49,11 @@ static bool times(struct machine *m, const struct value *x, const struct value *
     unsigned kind = sign < 0 && t && u ? VALUE_DURATION : t || u ? VALUE_TIMESTAMP : VALUE_DURATION;
     if (!t && x->kind != VALUE_DURATION)
         return false;
-    return moment(m, kind, x->i + sign * y->i, (int64_t)x->nanos + sign * y->nanos);
+    /* The difference of two points is counted in nanoseconds of 64 bits elsewhere. */
+    int64_t apart = x->i + sign * y->i;
+    if (t && u && (apart > INT64_MAX / NANOS || apart < -(INT64_MAX / NANOS)))
+        return machine_fail(m, "the time leaves its range");
+    return moment(m, kind, apart, (int64_t)x->nanos + sign * y->nanos);
 }
 
 static bool is_time(const struct value *v) {

@@ -127,7 +127,8 @@ static struct open *top(struct parser *p) {
 static void take(struct parser *p, struct tree *n, size_t from) {
     n->count = (uint32_t)(p->done_count - from);
     n->child = arena_alloc(p->a, (n->count + 1) * sizeof(struct tree *));
-    memcpy(n->child, p->done + from, n->count * sizeof(struct tree *));
+    for (uint32_t i = 0; i < n->count; i++)
+        n->child[i] = p->done[from + i];
     p->done_count = from;
 }
 
@@ -422,7 +423,8 @@ static void entries(struct parser *p, struct tree *n, const struct open *o) {
     size_t count = p->done_count - o->done;
     if (o->any_maybe) {
         n->maybe = arena_zero(p->a, count + 1);
-        memcpy(n->maybe, p->maybe + o->done, count);
+        for (size_t i = 0; i < count; i++)
+            n->maybe[i] = p->maybe[o->done + i];
     }
     take(p, n, o->done);
 }

@@ -121,6 +121,23 @@ size_t utf8_len(const unsigned char *p, size_t n) {
     return v < least[len] || v > 0x10ffff || (v >= 0xd800 && v <= 0xdfff) ? 0 : len;
 }
 
+size_t utf8_put(uint32_t c, char *out) {
+    char *o = out;
+    if (c < 0x80) {
+        *o = (char)c;
+        return 1;
+    }
+    if (c >= 0x10000) {
+        *o++ = (char)(0xf0 | c >> 18);
+        *o++ = (char)(0x80 | (c >> 12 & 0x3f));
+    } else if (c >= 0x800) {
+        *o++ = (char)(0xe0 | c >> 12);
+    }
+    *o++ = c >= 0x800 ? (char)(0x80 | (c >> 6 & 0x3f)) : (char)(0xc0 | c >> 6);
+    *o++ = (char)(0x80 | (c & 0x3f));
+    return (size_t)(o - out);
+}
+
 static void json_escape(struct str *s, unsigned char c) {
     static const char hex[] = "0123456789abcdef";
     char u[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};

@@ -96,6 +96,8 @@ void str_fmt(struct str *s, const char *fmt, ...) __attribute__((format(printf, 
 /* Length of the valid UTF-8 sequence at p, of which n > 0 bytes are there (RFC 3629: no surrogates,
  * nothing overlong), or 0. */
 size_t utf8_len(const unsigned char *p, size_t n);
+/* The other way round, at most 4 bytes; c is at most 0x10ffff and no surrogate. */
+size_t utf8_put(uint32_t c, char *out);
 /* As the inside of a JSON string, quotes not included: control bytes, quotes, backslash and every
  * byte that is not valid UTF-8 are escaped, so the result is always valid JSON and one line. */
 void str_json(struct str *s, struct span v);

@@ -33,7 +33,7 @@ struct mark eval_mark(uint32_t file, struct span text, size_t at, size_t len);
  * with it. */
 const char *eval_untag(struct arena *a, const struct value *tagged, struct value *out);
 /* The same value of the same type, deep; NaN is NaN, the order of members does not matter. */
-bool eval_same(struct arena *a, const struct value *x, const struct value *y);
+bool eval_same(struct arena *a, const struct value *want, const struct value *got);
 
 /* Runs a file of cases, prints failures and the sum; returns the exit code. */
 int eval_cases(const char *path, bool json);

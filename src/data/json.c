@@ -117,22 +117,6 @@ static bool hex4(const unsigned char *p, const unsigned char *end, uint32_t *out
     return true;
 }
 
-static char *put_utf8(char *o, uint32_t c) {
-    if (c < 0x80) {
-        *o++ = (char)c;
-        return o;
-    }
-    if (c >= 0x10000) {
-        *o++ = (char)(0xf0 | c >> 18);
-        *o++ = (char)(0x80 | (c >> 12 & 0x3f));
-    } else if (c >= 0x800) {
-        *o++ = (char)(0xe0 | c >> 12);
-    }
-    *o++ = c >= 0x800 ? (char)(0x80 | (c >> 6 & 0x3f)) : (char)(0xc0 | c >> 6);
-    *o++ = (char)(0x80 | (c & 0x3f));
-    return o;
-}
-
 /* \uXXXX at p, a pair where it is a high surrogate. Returns the byte behind it. */
 static const unsigned char *unicode(struct reader *r, const unsigned char *p,
                                     const unsigned char *end, char **out) {
@@ -148,7 +132,7 @@ static const unsigned char *unicode(struct reader *r, const unsigned char *p,
         c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
         p += 6;
     }
-    *out = put_utf8(*out, c);
+    *out += utf8_put(c, *out);
     return p;
 }
 

@@ -84,6 +84,16 @@ void put_constant(struct compiler *c, const struct tree *n, struct value v,
                   const struct expr_type *type);
 const struct expr_type *type_of_value(const struct value *v);
 
+/* Kinds of types as bits; dyn is any of them. */
+#define K(kind) (1u << EXPR_##kind)
+enum { NUMBERS = K(INT) | K(UINT) | K(DOUBLE), TIMES = K(TIMESTAMP) | K(DURATION) };
+static inline bool is_kind(const struct expr_type *t, uint32_t kinds) {
+    return t->kind == EXPR_DYN || (kinds >> t->kind & 1);
+}
+
+/* compile_operator.c */
+void visit_operator(struct compiler *c, struct tree *n);
+bool select_task(struct compiler *c, struct task *t);
 /* compile_name.c: a name, or a chain of selections that begins with one. */
 bool name_task(struct compiler *c, struct tree *n);
 bool index_of_direct(struct compiler *c, struct tree *n);

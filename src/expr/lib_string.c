@@ -42,7 +42,7 @@ static bool replace_up_to(struct expr_call *c, int64_t most) {
     struct lib_text t = {.c = c};
     size_t at = 0, place;
     int64_t done = 0;
-    if (!lib_spend_bytes(c, 2 * s.n))
+    if (!lib_spend_bytes(c, s.n))
         return false;
     if (what.n == 0 && most != 0) {
         lib_put(&t, by);

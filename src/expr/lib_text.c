@@ -129,7 +129,7 @@ static bool find_last(struct expr_call *c, struct span s, struct span what, size
 
 static bool last_index_of(struct expr_call *c) {
     struct span s = lib_span(c, 0), what = lib_span(c, 1);
-    return lib_spend_bytes(c, 2 * s.n + what.n) && find_last(c, s, what, s.n);
+    return lib_spend_bytes(c, s.n + what.n) && find_last(c, s, what, s.n);
 }
 
 static bool last_index_of_from(struct expr_call *c) {

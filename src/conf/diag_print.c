@@ -29,18 +29,28 @@ static void paint(struct printer *p, const char *ansi) {
         put_z(p, ansi);
 }
 
-/* Whatever the file holds, a terminal sees no control bytes. */
+/* The length of the character at `at`; 0: a terminal should not see this byte. */
+static size_t clean_len(struct span s, size_t at) {
+    const unsigned char *c = (const unsigned char *)s.p + at;
+    size_t n = utf8_len(c, s.n - at);
+    bool control = n == 1 ? (c[0] < 0x20 && c[0] != '\t') || c[0] == 0x7f
+                          : n == 2 && c[0] == 0xc2 && c[1] < 0xa0;
+    return control ? 0 : n;
+}
+
+/* Whatever the file holds, a terminal sees no control bytes and nothing but UTF-8. */
 static void put_clean(struct printer *p, struct span s) {
     size_t from = 0;
-    for (size_t i = 0; i <= s.n; i++) {
-        bool bad = i < s.n && ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f) && s.p[i] != '\t';
-        if (i < s.n && !bad)
+    for (size_t i = 0; i < s.n;) {
+        size_t n = clean_len(s, i);
+        i += n ? n : 1;
+        if (n)
             continue;
-        put(p, span_cut(s, from, i - from));
-        if (bad)
-            put_z(p, "?");
-        from = i + 1;
+        put(p, span_cut(s, from, i - 1 - from));
+        put_z(p, "?");
+        from = i;
     }
+    put(p, span_from(s, from));
 }
 
 static struct span source_line(const struct diag_list *l, struct mark at) {

@@ -76,6 +76,9 @@
     C(grpc_failures, "gRPC calls that did not end with status OK")                                 \
     C(refusals_observed, "Refusals that mode: observe let pass")                                   \
     C(identity_headers_stripped, "Identity headers that clients sent, removed")                    \
+    C(tokens_verified, "Signatures of tokens that were verified, or tried to")                     \
+    C(tokens_remembered, "Tokens whose signature was verified before")                             \
+    C(tokens_with_keys, "Tokens that brought a key or its URL along, which was ignored")           \
     C(expression_errors, "Expressions that failed at run time")                                    \
     C(log_dropped, "Access log lines dropped because the writer was behind")                       \
     C(body_bytes_settled, "Body bytes copied because their reader was slow")
@@ -100,6 +103,7 @@ enum local_slot {
     LOCAL_LISTENERS,
     LOCAL_H2,
     LOCAL_VERDICTS,
+    LOCAL_TOKENS, /* identity/jwt: verified ones */
     LOCAL_COUNT
 };
 enum { SINKS_MAX = 4 };

@@ -7,11 +7,10 @@
  */
 #pragma once
 #include "core/authenticator.h"
-
-enum api_key_in { API_KEY_HEADER, API_KEY_QUERY, API_KEY_COOKIE };
+#include "identity/credential.h"
 
 struct api_key_conf {
-    const int *in; /* enum api_key_in: the places where it may stand, in one of them */
+    const int *in; /* enum credential_in: the places where it may stand, in one of them */
     uint32_t in_count;
     struct span name;   /* as written: of a parameter or cookie */
     struct span header; /* lower-case */

@@ -27,6 +27,7 @@ struct token {
     unsigned source;       /* the owner's: which of its key sources */
     unsigned char key[16]; /* print of the key that verified it */
     struct claims_time time;
+    int64_t expires; /* seconds since 1970; 0: never */
     struct value claims;
 };
 

@@ -39,7 +39,7 @@ void metrics_reload(bool ok, const char *text); /* text: what went wrong, first 
 
 /* Sums for /status and tests. */
 struct metrics_totals {
-    uint64_t value[64]; /* by place in COUNTER_LIST */
+    uint64_t value[96]; /* by place in COUNTER_LIST */
     uint64_t in_flight; /* live exchanges */
     uint64_t fault[FAULT_COUNT];
 };
@@ -49,7 +49,7 @@ enum metric_counter {
 #undef C
         METRIC_COUNTERS
 };
-_Static_assert(METRIC_COUNTERS <= 64, "metrics_totals.value");
+_Static_assert(METRIC_COUNTERS <= 96, "metrics_totals.value");
 void metrics_totals(struct metrics_totals *out);
 
 struct metrics_state {               /* of the process */

@@ -66,3 +66,18 @@ void outbound_aim(struct outbound *o, const struct service_conf *s, const struct
 
 /* May a connection for this service not go to this address? */
 must_use bool outbound_refuses(const struct service_conf *s, const struct address *to);
+
+/* For a URL that only an answer names (the jwks_uri of a discovery document): a place of its own,
+ * with the times and limits of `like`, whose answer it was. No clear text where that had TLS. Not
+ * even a literal address is taken for meant, unless it is that of `like`. NULL: *why. Owner: the
+ * caller, who outlives its calls. Thread: control. */
+enum { OUTBOUND_URL_MAX = 2048 };
+must_use struct outbound *outbound_make(const struct snapshot *s, const struct outbound *like,
+                                        struct span url, const char **why);
+void outbound_destroy(struct outbound *o); /* NULL is fine */
+/* How such a service comes to its endpoints (main sets it, before threads run). */
+struct outbound_hooks {
+    void (*attach)(struct service_conf *s);
+    void (*detach)(struct service_conf *s);
+};
+void outbound_set_hooks(const struct outbound_hooks *hooks);

@@ -104,6 +104,8 @@ enum local_slot {
     LOCAL_H2,
     LOCAL_VERDICTS,
     LOCAL_TOKENS, /* identity/jwt: verified ones */
+    LOCAL_KEYS,
+    LOCAL_DECISIONS, /* identity/introspect, forward */
     LOCAL_COUNT
 };
 enum { SINKS_MAX = 4 };

@@ -1,7 +1,9 @@
 #include "main/rooms.h"
 #include "back/pool.h"
 #include "base/log.h"
+#include "core/outbound.h"
 #include "core/publish.h"
+#include "identity/keys.h"
 #include "io/work.h"
 #include "main/registry.h"
 #include "observe/log.h"
@@ -12,9 +14,12 @@
 
 enum { HELPERS = 2, LOG_GRACE_MS = 1000 };
 
+static const struct outbound_hooks own_services = {service_attach_one, service_detach_one};
+
 void rooms_init(void) {
     metrics_start();
     pools_init();
+    outbound_set_hooks(&own_services);
 }
 
 bool rooms_start(struct thread *control) {
@@ -47,6 +52,7 @@ bool rooms_thread_init(struct thread *t) {
 
 void rooms_thread_finish(struct thread *t) {
     publish_leave(t);
+    keys_thread_finish(t);
     pools_finish(t);
     service_thread_finish(t);
     for (unsigned i = 0; i < registry.auths; i++)

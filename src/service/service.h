@@ -33,6 +33,9 @@ void endpoint_set_unref(struct endpoint_set *set);
  * endpoints as this snapshot says. What is unchanged keeps its counts and connections. */
 void service_attach(struct snapshot *s);
 void service_detach(struct snapshot *s); /* when it is freed */
+/* The same for a service that is in no snapshot (core/outbound.h). */
+void service_attach_one(struct service_conf *c);
+void service_detach_one(struct service_conf *c);
 
 /* What one thread remembers of a service. */
 struct service_local {

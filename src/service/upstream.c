@@ -346,22 +346,26 @@ void upstream_each(void (*fn)(struct upstream *u, void *ctx), void *ctx) {
 
 /* Snapshots */
 
+void service_attach_one(struct service_conf *c) {
+    c->lasting = lasting_get(&anchor_kind, c->name);
+    upstream_configure(upstream_of(c), c);
+    discovery_changed(upstream_of(c));
+}
+
+void service_detach_one(struct service_conf *c) {
+    if (c->lasting)
+        lasting_unref(c->lasting);
+    c->lasting = NULL;
+}
+
 void service_attach(struct snapshot *s) {
-    for (uint32_t i = 0; i < s->service_count; i++) {
+    for (uint32_t i = 0; i < s->service_count; i++)
         /* Until it is published the snapshot is its builder's, who may write. */
-        struct service_conf *c = (struct service_conf *)(uintptr_t)&s->service[i];
-        c->lasting = lasting_get(&anchor_kind, c->name);
-        upstream_configure(upstream_of(c), c);
-        discovery_changed(upstream_of(c));
-    }
+        service_attach_one((struct service_conf *)(uintptr_t)&s->service[i]);
     discovery_servers(s->dns_server, s->dns_server_count);
 }
 
 void service_detach(struct snapshot *s) {
-    for (uint32_t i = 0; i < s->service_count; i++) {
-        struct service_conf *c = (struct service_conf *)(uintptr_t)&s->service[i];
-        if (c->lasting)
-            lasting_unref(c->lasting);
-        c->lasting = NULL;
-    }
+    for (uint32_t i = 0; i < s->service_count; i++)
+        service_detach_one((struct service_conf *)(uintptr_t)&s->service[i]);
 }

@@ -255,6 +255,14 @@ static bool block_task(struct compiler *c, struct task *t) {
     return at <= list->count;
 }
 
+static bool needs_optional(struct compiler *c, const struct tree *n) {
+    const struct expr_type *type = top_known(c, 0)->type;
+    if (c->scope->no_check || type->kind == EXPR_DYN || type->kind == EXPR_OPTIONAL)
+        return true;
+    compile_failf(c, n, "an optional is needed, and this is %s", type_shown(c->tmp, type));
+    return false;
+}
+
 static bool option_task(struct compiler *c, struct task *t) {
     const struct expr_type *type;
     bool flat = span_eq(t->n->name, SPAN("optFlatMap"));
@@ -264,12 +272,9 @@ static bool option_task(struct compiler *c, struct task *t) {
         visit(c, t->n->child[0]);
         return true;
     case 1:
-        type = top_known(c, 0)->type;
-        if (!c->scope->no_check && type->kind != EXPR_DYN && type->kind != EXPR_OPTIONAL) {
-            compile_failf(c, t->n->child[0], "an optional is needed, and this is %s",
-                          type_shown(c->tmp, type));
+        if (!needs_optional(c, t->n->child[0]))
             return false;
-        }
+        type = top_known(c, 0)->type;
         t->mark[0] = top_known(c, 0)->from;
         t->mark[1] = c->count;
         emit(c, t->n, op_open_optional);
@@ -287,6 +292,43 @@ static bool option_task(struct compiler *c, struct task *t) {
         land(c, t->mark[1]);
         top_known(c, 0)->type = flat ? type : type_optional(c->a, type);
         scope_ends(c, t, t->mark[0]);
+        return false;
+    }
+}
+
+/* x.or(y), x.orValue(y): as functions, but that y is not looked at where x has a value. */
+static bool or_task(struct compiler *c, struct task *t) {
+    bool value = span_eq(t->n->name, SPAN("orValue"));
+    struct known first;
+    switch (t->stage++) {
+    case 0:
+        visit(c, t->n->child[0]);
+        return true;
+    case 1:
+        if (!needs_optional(c, t->n->child[0]))
+            return false;
+        first = *top_known(c, 0);
+        t->p = memcpy(arena_alloc(c->tmp, sizeof first), &first, sizeof first);
+        t->mark[1] = c->count;
+        emit(c, t->n, op_or_else)->k = value;
+        c->depth--;
+        visit(c, t->n->child[1]);
+        return true;
+    default:
+        if (!value && !needs_optional(c, t->n->child[1]))
+            return false;
+        if (!value)
+            emit(c, t->n, op_optional_only);
+        land(c, t->mark[1]);
+        first = *(const struct known *)t->p;
+        bool constant = first.constant && top_known(c, 0)->constant;
+        const struct expr_type *of =
+            value && first.type->kind == EXPR_OPTIONAL ? first.type->of : first.type;
+        const struct expr_type *other = top_known(c, 0)->type;
+        bool same = of && of->kind == other->kind && type_fits(of, other);
+        c->depth--;
+        push_known(c, same ? of : &expr_dyn, constant, first.from);
+        fold(c, t->n);
         return false;
     }
 }
@@ -343,6 +385,10 @@ bool macro_begin(struct compiler *c, struct tree *n) {
     if ((span_eq(n->name, SPAN("optMap")) || span_eq(n->name, SPAN("optFlatMap"))) &&
         n->count == 3 && variable_name(c, n->child[1]).p) {
         begin_task(c, n, option_task, NULL);
+        return true;
+    }
+    if ((span_eq(n->name, SPAN("or")) || span_eq(n->name, SPAN("orValue"))) && n->count == 2) {
+        begin_task(c, n, or_task, NULL);
         return true;
     }
     if (!plan_loop(c, n, &plan))

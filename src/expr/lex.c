@@ -2,8 +2,7 @@
 #include "data/number.h"
 #include <math.h>
 
-/* ---- names and marks --------------------------------------------------------------------------
- */
+/* ---- names and marks ---- */
 
 static bool letter(char c) {
     return c == '_' || (lower(c) >= 'a' && lower(c) <= 'z');
@@ -69,8 +68,7 @@ static size_t mark(struct span s, size_t i, struct token *t) {
     return i + 1;
 }
 
-/* ---- numbers ----------------------------------------------------------------------------------
- */
+/* ---- numbers ---- */
 
 static size_t digits(struct span s, size_t i) {
     while (i < s.n && digit(s.p[i]))
@@ -136,12 +134,11 @@ static size_t number(struct span s, size_t i, struct token *t) {
     return i;
 }
 
-/* ---- texts ------------------------------------------------------------------------------------
- */
+/* ---- texts ---- */
 
 struct text {
     struct str out;
-    bool bytes, raw;
+    bool bytes, raw, triple;
     const char *why;
 };
 
@@ -205,6 +202,33 @@ static size_t escape(struct text *t, struct span s, size_t i) {
     return end;
 }
 
+/* Where the text that begins at i is closed; s.n: nowhere. */
+static size_t closing(struct span s, size_t i, char q, const struct text *t) {
+    for (; i < s.n; i++) {
+        if (s.p[i] == '\\' && !t->raw && i + 1 < s.n)
+            i++;
+        else if (!t->triple && (s.p[i] == '\n' || s.p[i] == '\r'))
+            return s.n;
+        else if (s.p[i] == q && (!t->triple || (i + 2 < s.n && s.p[i + 1] == q && s.p[i + 2] == q)))
+            return i;
+    }
+    return s.n;
+}
+
+/* Escapes never grow; line ends of any kind are one "\n". */
+static void decode(struct text *t, struct span s, size_t i, size_t end) {
+    while (i < end) {
+        if (s.p[i] == '\\' && !t->raw) {
+            i = escape(t, s, i + 1);
+        } else if (s.p[i] == '\r') {
+            str_char(&t->out, '\n');
+            i += i + 1 < end && s.p[i + 1] == '\n' ? 2 : 1;
+        } else {
+            str_char(&t->out, s.p[i++]);
+        }
+    }
+}
+
 static size_t text(struct arena *a, struct span s, size_t i, struct token *tok) {
     struct text t = {0};
     for (; s.p[i] != '"' && s.p[i] != '\''; i++) {
@@ -212,27 +236,20 @@ static size_t text(struct arena *a, struct span s, size_t i, struct token *tok) 
         t.raw |= lower(s.p[i]) == 'r';
     }
     char q = s.p[i];
-    bool triple = i + 2 < s.n && s.p[i + 1] == q && s.p[i + 2] == q;
-    i += triple ? 3 : 1;
-    t.out = str_on(arena_alloc(a, s.n - i + 1), s.n - i + 1);
-    for (;;) {
-        if (i >= s.n || (!triple && (s.p[i] == '\n' || s.p[i] == '\r'))) {
-            wrong(tok, "this text is never closed");
-            return s.n;
-        }
-        if (s.p[i] == q && (!triple || (i + 2 < s.n && s.p[i + 1] == q && s.p[i + 2] == q)))
-            break;
-        if (s.p[i] == '\\' && !t.raw && i + 1 < s.n)
-            i = escape(&t, s, i + 1);
-        else
-            str_char(&t.out, s.p[i++]);
+    t.triple = i + 2 < s.n && s.p[i + 1] == q && s.p[i + 2] == q;
+    i += t.triple ? 3 : 1;
+    size_t end = closing(s, i, q, &t);
+    if (end == s.n) {
+        wrong(tok, "this text is never closed");
+        return s.n;
     }
-    i += triple ? 3 : 1;
+    t.out = str_on(arena_alloc(a, end - i + 1), end - i + 1);
+    decode(&t, s, i, end);
     tok->kind = TOKEN_VALUE;
     tok->value = value_text(t.bytes ? VALUE_BYTES : VALUE_STRING, str_span(&t.out));
     if (t.why)
         wrong(tok, t.why);
-    return i;
+    return end + (t.triple ? 3 : 1);
 }
 
 /* r"", b'', br"" .. */

@@ -340,6 +340,27 @@ bool op_optional_of(struct machine *m, const struct instruction *i) {
     return true;
 }
 
+/* x.or(y), x.orValue(y) (k 1): y is looked at only where x has no value. */
+bool op_or_else(struct machine *m, const struct instruction *i) {
+    struct value *v = &m->sp[-1];
+    if (v->kind != VALUE_OPTIONAL)
+        return machine_no_operator(m, i->k ? "orValue" : "or", v, NULL);
+    if (!v->of) {
+        m->sp--;
+        return true;
+    }
+    if (i->k)
+        *v = *v->of;
+    m->ip += i->jump;
+    return true;
+}
+
+bool op_optional_only(struct machine *m, const struct instruction *i) {
+    (void)i;
+    return m->sp[-1].kind == VALUE_OPTIONAL ||
+           machine_no_operator(m, "optional.or", &m->sp[-1], NULL);
+}
+
 /* ---- calls ------------------------------------------------------------------------------------
  */
 

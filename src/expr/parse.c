@@ -48,8 +48,8 @@ struct parser {
     struct token t;
     struct tree **done;
     size_t done_count, done_cap;
-    bool *maybe; /* beside done */
-    struct open *open;
+    bool *maybe;                /* beside done */
+    struct open *open, nowhere; /* nowhere: is opened after a failure */
     size_t open_count, brackets;
     bool next_maybe;
     struct expr_error *err;
@@ -73,8 +73,7 @@ static bool is(const struct parser *p, enum mark m) {
     return p->t.kind == TOKEN_MARK && p->t.mark == m;
 }
 
-/* ---- the stacks -------------------------------------------------------------------------------
- */
+/* ---- the stacks ---- */
 
 static void push(struct parser *p, struct tree *n) {
     if (p->done_count == p->done_cap) {
@@ -103,10 +102,9 @@ static struct tree *node(struct parser *p, enum node_kind kind, uint32_t at, uin
 }
 
 static struct open *open_up(struct parser *p, enum open_kind kind, int bind) {
-    static struct open nowhere;
     if (p->open_count == OPEN_MAX || (kind != OPEN_OPERATOR && p->brackets >= TREE_DEPTH_MAX)) {
         fail(p, p->t.at, p->t.len, "the expression is nested too deeply");
-        return &nowhere;
+        return &p->nowhere;
     }
     struct open *o = &p->open[p->open_count++];
     *o = (struct open){
@@ -151,8 +149,7 @@ static void reduce(struct parser *p, int bind) {
     }
 }
 
-/* ---- where an operand stands ------------------------------------------------------------------
- */
+/* ---- where an operand stands ---- */
 
 static void close_bracket(struct parser *p, bool *operand);
 
@@ -238,6 +235,13 @@ static void maybe_entry(struct parser *p) {
     }
 }
 
+static void open_entries(struct parser *p, enum open_kind kind, enum mark close, bool *operand) {
+    open_up(p, kind, BIND_BRACKET);
+    advance(p);
+    if (!closes_empty(p, close, operand))
+        maybe_entry(p);
+}
+
 static void operand_mark(struct parser *p, bool *operand) {
     switch ((unsigned)p->t.mark) {
     case MARK_LPAREN:
@@ -245,16 +249,10 @@ static void operand_mark(struct parser *p, bool *operand) {
         advance(p);
         return;
     case MARK_LBRACKET:
-        open_up(p, OPEN_LIST, BIND_BRACKET);
-        advance(p);
-        if (!closes_empty(p, MARK_RBRACKET, operand))
-            maybe_entry(p);
+        open_entries(p, OPEN_LIST, MARK_RBRACKET, operand);
         return;
     case MARK_LBRACE:
-        open_up(p, OPEN_MAP, BIND_BRACKET);
-        advance(p);
-        if (!closes_empty(p, MARK_RBRACE, operand))
-            maybe_entry(p);
+        open_entries(p, OPEN_MAP, MARK_RBRACE, operand);
         return;
     case MARK_NOT:
         open_up(p, OPEN_OPERATOR, BIND_UNARY);
@@ -299,8 +297,7 @@ static void operand_here(struct parser *p, bool *operand) {
     }
 }
 
-/* ---- behind an operand ------------------------------------------------------------------------
- */
+/* ---- behind an operand ---- */
 
 static void select_member(struct parser *p, bool *operand) {
     uint32_t dot = p->t.at;
@@ -339,29 +336,8 @@ static void open_index(struct parser *p, bool *operand) {
     *operand = true;
 }
 
-/* "a.b.C" as a message's name; {NULL, 0}: it is none. */
-static struct span dotted(struct parser *p, const struct tree *n) {
-    struct span part[16];
-    unsigned count = 0;
-    size_t max = 0;
-    for (; n->kind == NODE_SELECT && !n->optional && count < 15; n = n->child[0])
-        part[count++] = n->name;
-    if (n->kind != NODE_NAME)
-        return SPAN_NONE;
-    part[count++] = n->name;
-    for (unsigned i = 0; i < count; i++)
-        max += part[i].n + 1;
-    struct str s = str_on(arena_alloc(p->a, max), max);
-    while (count) {
-        str_add(&s, part[--count]);
-        if (count)
-            str_char(&s, '.');
-    }
-    return str_span(&s);
-}
-
 static void open_message(struct parser *p, bool *operand) {
-    struct span name = dotted(p, p->done[p->done_count - 1]);
+    struct span name = tree_dotted(p->a, p->done[p->done_count - 1]);
     if (!name.p) {
         fail(p, p->t.at, p->t.len, "a map cannot stand behind a value");
         return;
@@ -533,7 +509,18 @@ static void colon(struct parser *p, bool *operand) {
 }
 
 static void behind_mark(struct parser *p, bool *operand) {
-    switch (p->t.mark) {
+    static const int binds[] = {
+        [MARK_OR] = BIND_OR,         [MARK_AND] = BIND_AND,        [MARK_EQ] = BIND_RELATION,
+        [MARK_NE] = BIND_RELATION,   [MARK_LT] = BIND_RELATION,    [MARK_LE] = BIND_RELATION,
+        [MARK_GT] = BIND_RELATION,   [MARK_GE] = BIND_RELATION,    [MARK_IN] = BIND_RELATION,
+        [MARK_PLUS] = BIND_SUM,      [MARK_MINUS] = BIND_SUM,      [MARK_STAR] = BIND_PRODUCT,
+        [MARK_SLASH] = BIND_PRODUCT, [MARK_PERCENT] = BIND_PRODUCT};
+    enum mark m = p->t.mark;
+    if (m < array_len(binds) && binds[m]) {
+        binary(p, binds[m], operand);
+        return;
+    }
+    switch ((unsigned)m) {
     case MARK_DOT:
         select_member(p, operand);
         break;
@@ -557,34 +544,8 @@ static void behind_mark(struct parser *p, bool *operand) {
     case MARK_COLON:
         colon(p, operand);
         break;
-    case MARK_OR:
-        binary(p, BIND_OR, operand);
-        break;
-    case MARK_AND:
-        binary(p, BIND_AND, operand);
-        break;
-    case MARK_EQ:
-    case MARK_NE:
-    case MARK_LT:
-    case MARK_LE:
-    case MARK_GT:
-    case MARK_GE:
-    case MARK_IN:
-        binary(p, BIND_RELATION, operand);
-        break;
-    case MARK_PLUS:
-    case MARK_MINUS:
-        binary(p, BIND_SUM, operand);
-        break;
-    case MARK_STAR:
-    case MARK_SLASH:
-    case MARK_PERCENT:
-        binary(p, BIND_PRODUCT, operand);
-        break;
-    case MARK_LPAREN:
-    case MARK_NOT:
+    default:
         fail(p, p->t.at, p->t.len, "an operator is expected here");
-        break;
     }
 }
 
@@ -594,14 +555,30 @@ static bool closes_after_comma(struct parser *p) {
     return o && o->comma && p->t.kind == TOKEN_MARK && fits(o, p->t.mark) && o->kind != OPEN_CALL;
 }
 
+/* Strings are UTF-8, so the source is. */
+static bool readable(struct parser *p) {
+    size_t i = 0, n;
+    if (p->source.n > EXPR_SOURCE_MAX) {
+        fail(p, EXPR_SOURCE_MAX, 1, "an expression has at most 64 KiB");
+        return false;
+    }
+    while (i < p->source.n) {
+        n = utf8_len((const unsigned char *)p->source.p + i, p->source.n - i);
+        if (!n) {
+            fail(p, (uint32_t)i, 1, "this byte is not valid UTF-8");
+            return false;
+        }
+        i += n;
+    }
+    return true;
+}
+
 struct tree *tree_parse(struct arena *a, struct span source, struct expr_error *err) {
     struct parser p = {.a = a, .source = source, .err = err};
     bool operand = true;
     p.open = arena_alloc(a, OPEN_MAX * sizeof *p.open);
-    if (source.n > EXPR_SOURCE_MAX) {
-        fail(&p, EXPR_SOURCE_MAX, 1, "an expression has at most 64 KiB");
+    if (!readable(&p))
         return NULL;
-    }
     advance(&p);
     while (!p.failed) {
         if (operand && closes_after_comma(&p))

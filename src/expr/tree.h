@@ -33,3 +33,5 @@ enum { TREE_DEPTH_MAX = 256 };
 
 /* NULL: *err says why. */
 struct tree *tree_parse(struct arena *a, struct span source, struct expr_error *err);
+/* "a.b.C" as a name; {NULL, 0}: it is none, or too long. */
+struct span tree_dotted(struct arena *a, const struct tree *n);

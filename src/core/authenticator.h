@@ -71,6 +71,7 @@ enum auth_result {
     AUTH_REFUSED, /* a->fault, a->detail say why: a wrong one, or (a 503) it can't be judged */
     AUTH_OTHER,   /* one came along that seems to be meant for another authenticator (another
                    * issuer's token): the next is asked; if none takes it, a->fault is the answer */
+    AUTH_BODY,    /* the body is needed (x->collect_max of it): body() follows */
     AUTH_WAIT,    /* an op of the step is pending; auth_resume follows */
     AUTH_ANSWER,  /* the exchange's back was replaced (a login's redirect, forward's own answer) */
 };
@@ -107,6 +108,8 @@ struct auth_kind {
      * for every consumer of the file. May be NULL. */
     const char *(*consumer)(struct arena *a, const struct consumer *c);
     enum auth_result (*check)(struct auth *a);
+    /* After AUTH_BODY: x->up_half.sink holds the whole body. */
+    enum auth_result (*body)(struct auth *a);
     /* Its challenge for WWW-Authenticate (RFC 9110 11.6.1) after `fault`;
      * FAULT_MISSING_CREDENTIALS: without an error. NULL or nothing written: it has none. */
     void (*challenge)(const struct authenticator *by, enum fault fault, struct str *out);

@@ -202,6 +202,8 @@ static enum verdict go(struct authenticate_step *a, enum auth_result r) {
         case AUTH_WAIT:
             a->step.x->auth_waited = true;
             return WAIT;
+        case AUTH_BODY:
+            return WAIT_BODY;
         case AUTH_ANSWER:
             return ANSWER;
         case AUTH_REFUSED:
@@ -232,6 +234,11 @@ static enum verdict request(struct step *s) {
     return go(own(s), ask(own(s)));
 }
 
+static enum verdict request_body(struct step *s) {
+    struct authenticate_step *a = own(s);
+    return go(a, a->auth.by->kind->body(&a->auth));
+}
+
 /* On the way back: a session's cookie may be renewed. */
 static enum verdict response(struct step *s) {
     struct auth *a = &own(s)->auth;
@@ -244,5 +251,6 @@ const struct filter_ops authenticate_ops = {.name = "authenticate",
                                             .phase = PHASE_IDENTIFY,
                                             .step_size = sizeof(struct authenticate_step),
                                             .request = request,
+                                            .request_body = request_body,
                                             .response = response,
                                             .tunnels = true};

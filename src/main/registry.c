@@ -14,6 +14,7 @@
 #include "identity/basic.h"
 #include "identity/jwt.h"
 #include "identity/mtls.h"
+#include "identity/signature.h"
 #include "main/control.h"
 #include "main/run.h"
 #include "observe/log.h"
@@ -21,7 +22,8 @@
 static const struct policy *const policies[] = {
     &ip_policy,      &cors_policy,      &csrf_policy, &authenticate_policy,
     &rewrite_policy, &websocket_policy, &grpc_policy};
-static const struct auth_kind *const kinds[] = {&api_key_kind, &basic_kind, &jwt_kind, &mtls_kind};
+static const struct auth_kind *const kinds[] = {&api_key_kind, &basic_kind, &jwt_kind, &mtls_kind,
+                                                &signature_kind};
 static const struct back_ops *const backs[] = {&proxy_back, &canned_respond, &canned_redirect,
                                                &canned_https};
 

@@ -421,7 +421,7 @@ const struct expr *expr_compile(struct arena *a, struct span source, const struc
                          .source = source,
                          .scope = scope,
                          .err = err,
-                         .fold_steps = FOLD_STEPS,
+                         .fold_steps = scope->no_fold ? 0 : FOLD_STEPS,
                          .fold_memory = FOLD_MEMORY};
     struct tree *root = tree_parse(&tmp, source, err);
     if (root) {

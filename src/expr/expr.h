@@ -76,6 +76,7 @@ struct expr_scope {
     void *ctx;
     struct span container; /* of the conformance cases; else empty */
     bool no_check, no_macros;
+    bool no_fold; /* what is constant is computed by every run: for tests that compare */
 };
 
 struct expr_error {

@@ -153,7 +153,7 @@ static void redirect_start(struct exchange *x) {
  * for ever.
  */
 static void https_start(struct exchange *x) {
-    static const struct template_part part = {.literal = {"https", 5}, .id = -1};
+    static const struct template_part part = {.literal = {"https", 5}, .group = -1};
     static const struct template scheme = {&part, 1, true, {"https", 5}};
     static const struct redirect_conf conf = {.status = 308, .scheme = &scheme};
     if (span_eq(x->req.scheme, SPAN("https")))

@@ -13,8 +13,29 @@ struct span build_text(struct build *b, const struct node *n) {
     return arena_span(b->arena, node_plain(n));
 }
 
+static void regex_keep(struct regexes *r, struct regex *x) {
+    if (r->count == r->cap) {
+        uint32_t cap = r->cap ? r->cap * 2 : 8;
+        r->at = mem_realloc(r->at, r->cap * sizeof(struct regex *), cap * sizeof(struct regex *));
+        r->cap = cap;
+    }
+    r->at[r->count++] = x;
+}
+
+/* Of a constant pattern in an expression. */
+static void constant_regex(void *ctx, struct regex *r) {
+    regex_keep(ctx, r);
+}
+
 struct schema_fill build_fill(struct build *b, const struct fact_captures *captures) {
-    return (struct schema_fill){b->arena, b->tree, b->diags, captures, &b->outbounds};
+    return (struct schema_fill){.arena = b->arena,
+                                .tree = b->tree,
+                                .diags = b->diags,
+                                .captures = captures,
+                                .scopes = b->scopes,
+                                .keep = constant_regex,
+                                .keep_ctx = b->regexes,
+                                .outbounds = &b->outbounds};
 }
 
 struct setting *build_settings(struct build *b, const struct schema_type *t, const struct node *n,
@@ -33,15 +54,6 @@ struct setting *build_settings(struct build *b, const struct schema_type *t, con
                                                .where = build_where(b, p->value)};
     }
     return all;
-}
-
-static void regex_keep(struct regexes *r, struct regex *x) {
-    if (r->count == r->cap) {
-        uint32_t cap = r->cap ? r->cap * 2 : 8;
-        r->at = mem_realloc(r->at, r->cap * sizeof(struct regex *), cap * sizeof(struct regex *));
-        r->cap = cap;
-    }
-    r->at[r->count++] = x;
 }
 
 static struct regex *regex_made(struct build *b, struct node *n, struct span pattern, size_t at,

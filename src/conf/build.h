@@ -28,6 +28,7 @@ struct build {
     struct regexes *regexes;
     struct constants constants;
     struct leaf *leaf;   /* build_policy.c */
+    unsigned scopes;     /* of the route that is being built: what its authenticators tell */
     struct map services; /* name -> struct service_conf */
     bool *service_used, *listener_used, *set_used;
     struct node **authenticator_node;

@@ -141,6 +141,8 @@ struct leaf {
     struct route *r;
     const struct fact_captures *captures;
     bool forwards;
+    bool additive_refuses; /* the policy at hand adds up and can refuse: a `when` that fails is true
+                            */
     struct filter filter[FILTERS_MAX];
     unsigned filters;
     struct setting setting[POLICIES_MAX * 2];
@@ -178,6 +180,14 @@ static bool observes(const struct node *n) {
     return mode && mode->kind == NODE_SCALAR && span_eq(node_plain(mode), SPAN("observe"));
 }
 
+/* What authentication finds is not known before it. */
+static const struct expr *policy_when(struct schema_fill *f, const struct filter_ops *ops,
+                                      struct node *n) {
+    if (ops->phase <= PHASE_IDENTIFY)
+        f->scopes &= ~(unsigned)SCOPE_CALLER;
+    return schema_cel(f, n, SCOPE_REQUEST, true);
+}
+
 static void add_filter(struct leaf *l, const struct filter_ops *ops, const void *conf,
                        const struct node *n) {
     if (!ops)
@@ -187,7 +197,14 @@ static void add_filter(struct leaf *l, const struct filter_ops *ops, const void 
                  (int)FILTERS_MAX);
         return;
     }
-    l->filter[l->filters++] = (struct filter){.ops = ops, .conf = conf, .observe = observes(n)};
+    struct node *when = node_get(n, "when");
+    struct schema_fill fill = build_fill(l->b, l->captures);
+    l->filter[l->filters++] =
+        (struct filter){.ops = ops,
+                        .conf = conf,
+                        .observe = observes(n),
+                        .when_fails = l->additive_refuses,
+                        .when = when && !node_null(when) ? policy_when(&fill, ops, when) : NULL};
 }
 
 /* A policy that another room brought, with its table. */
@@ -261,8 +278,10 @@ static void shipped_policies(struct leaf *l, const struct node *n) {
 static void one_policy(struct leaf *l, const struct schema_field *f, struct pair p) {
     const struct policy *policy = schema_policy(span_z(f->key));
     struct span key = span_z(f->key);
+    unsigned strict = FIELD_ADDITIVE | FIELD_REFUSES;
     if (p.value->bad || schema_later(f))
         return;
+    l->additive_refuses = (f->flags & strict) == strict;
     note(l, f, &p);
     if (node_false(p.value) && policy && policy->on_route) {
         turned_off(l, policy, p.value);
@@ -367,6 +386,7 @@ void policies_finish(struct build *b, const struct policy_level *p, struct route
     struct node *to = node_get(n, "to");
     *l = (struct leaf){
         .b = b, .r = r, .captures = captures, .forwards = to && !node_null(to) && !to->bad};
+    b->scopes = policies_value(p, "authenticate") ? SCOPE_CALLER : 0;
     r->limits = limits_of(l, p);
     r->request_timeout_ms = number(b, p, "request_timeout", 30000);
     r->max_body = number(b, p, "max_body", r->limits->max_body);

@@ -7,7 +7,7 @@
 #include "core/facts.h"
 
 /* What identity headers and `consumer` may use. */
-enum { SCOPE_IDENTITY = SCOPE_REQUEST };
+enum { SCOPE_IDENTITY = SCOPE_REQUEST | SCOPE_CALLER };
 
 struct key_form {
     struct span key, not_after;

@@ -53,8 +53,11 @@ struct schema_fill {
     struct arena *arena; /* of the result */
     struct arena *tree;  /* for long forms */
     struct diag_list *diags;
-    const struct fact_captures *captures; /* for templates */
-    struct outbounds *outbounds;          /* who makes services of URLs; NULL: nobody */
+    const struct fact_captures *captures;     /* for templates */
+    unsigned scopes;                          /* enum fact_scope: names beside those of a type */
+    void (*keep)(void *ctx, struct regex *r); /* who frees constant regular expressions; or NULL */
+    void *keep_ctx;
+    struct outbounds *outbounds; /* who makes services of URLs; NULL: nobody */
 };
 
 struct outbounds { /* every URL that was read (build_outbound.c) */
@@ -76,5 +79,8 @@ void schema_shipped(struct arena *a, const struct schema_object *o, void *out);
 /* Compiles a template with carets inside the YAML text. NULL: said why. */
 const struct template *schema_template(const struct schema_fill *f, struct node *n,
                                        enum template_place place, unsigned scopes);
+/* A bare expression; one ${..} around it is accepted. NULL: said why. */
+const struct expr *schema_cel(const struct schema_fill *f, struct node *n, unsigned scopes,
+                              bool condition);
 /* Free data as a template that evaluates to JSON text. */
 const struct template *schema_json(const struct schema_fill *f, struct node *n, unsigned scopes);

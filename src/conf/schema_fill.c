@@ -61,6 +61,12 @@ static void fill_template(struct filler *f, const struct schema_type *t, struct 
     memcpy(at, &compiled, sizeof compiled);
 }
 
+static void fill_cel(struct filler *f, const struct schema_type *t, struct node *n, void *at) {
+    const struct expr *e =
+        n->kind == NODE_SCALAR ? schema_cel(f->in, n, t->scopes, t->condition) : NULL;
+    memcpy(at, &e, sizeof e);
+}
+
 static void fill_outbound(const struct filler *f, const struct schema_type *t, struct node *n,
                           void *at) {
     const struct outbound *o = schema_url_fill(f->in, t, n);
@@ -89,6 +95,9 @@ static void fill_one(struct filler *f, struct fill_job j) {
     case SCHEMA_TEMPLATE:
         fill_template(f, t, n, at);
         break;
+    case SCHEMA_CEL:
+        fill_cel(f, t, n, at);
+        break;
     case SCHEMA_ANY:
         if (t->place == PLACE_JSON)
             fill_template(f, t, n, at);
@@ -103,7 +112,6 @@ static void fill_one(struct filler *f, struct fill_job j) {
     case SCHEMA_PERCENT:
     case SCHEMA_TEXT:
     case SCHEMA_SECRET:
-    case SCHEMA_CEL:
     case SCHEMA_ENUM:
     case SCHEMA_REF:
     case SCHEMA_ADDRESS:
@@ -131,8 +139,8 @@ static void shipped_one(struct arena *a, struct diag_list *d, const struct schem
                         char *out) {
     struct node n = {.kind = NODE_SCALAR, .text = span_z(f->shipped)};
     const struct schema_type *t = schema_choose(f->type, &n);
-    bool simple =
-        t && t->kind < SCHEMA_LIST && t->kind != SCHEMA_TEMPLATE && t->kind != SCHEMA_REGEX;
+    bool simple = t && t->kind < SCHEMA_LIST && t->kind != SCHEMA_TEMPLATE &&
+                  t->kind != SCHEMA_REGEX && t->kind != SCHEMA_CEL;
     if (simple && !(f->flags & (FIELD_NO_FILL | FIELD_LATER)))
         must(schema_scalar(a, d, t, f->width, &n, out + f->offset));
 }

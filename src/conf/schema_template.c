@@ -1,108 +1,82 @@
 #include "conf/schema.h"
 #include "conf/draft.h"
 
-static bool name_char(char c) {
-    return (c >= '0' && c <= '9') || c == '_' || (lower(c) >= 'a' && lower(c) <= 'z');
+/* Names of CONFIG.md that belong to what this version does not have. */
+static bool is_later(struct span word) {
+    return span_eq(word, SPAN("item")) || span_eq(word, SPAN("index"));
 }
 
-/* The ${..} that byte `at` of the source stands in, without its braces. */
-static struct span expression_at(struct span source, size_t at) {
-    for (size_t i = 0; i + 1 < source.n && i <= at; i++) {
-        if (source.p[i] == '$' && source.p[i + 1] == '$') {
-            i += source.n > i + 2 && source.p[i + 2] == '{' ? 2 : 0;
-            continue;
-        }
-        size_t end = source.p[i] == '$' && source.p[i + 1] == '{' ? expression_end(source, i) : 0;
-        if (end > at)
-            return span_cut(source, i + 2, end - i - 3);
-        if (end)
-            i = end - 1;
-    }
-    return SPAN_NONE;
-}
-
-static struct span root_of(struct span e) {
+static struct span word_at(struct span s) {
     size_t n = 0;
-    while (n < e.n && name_char(e.p[n]))
+    while (n < s.n && ((s.p[n] >= '0' && s.p[n] <= '9') || s.p[n] == '_' ||
+                       (lower(s.p[n]) >= 'a' && lower(s.p[n]) <= 'z')))
         n++;
-    return span_cut(e, 0, n);
+    return span_cut(s, 0, n);
 }
 
-/* root.member or root["key"] and nothing more. */
-static bool plain_name(struct span e) {
-    struct span rest = span_from(e, root_of(e).n);
-    if (rest.n > 4 && rest.p[0] == '[')
-        return (rest.p[1] == '"' || rest.p[1] == '\'') && rest.p[rest.n - 1] == ']' &&
-               rest.p[rest.n - 2] == rest.p[1] &&
-               span_find(span_cut(rest, 2, rest.n - 4), rest.p[1]) < 0;
-    if (rest.n < 2 || rest.p[0] != '.')
-        return false;
-    for (size_t i = 1; i < rest.n; i++)
-        if (!name_char(rest.p[i]))
-            return false;
-    return true;
-}
-
-/* client.tls.sni: the one name of three words. */
-static bool tls_name(struct span e) {
-    for (size_t i = 0; i < e.n; i++)
-        if (!name_char(e.p[i]) && e.p[i] != '.')
-            return false;
-    return span_eq(e, SPAN("client.tls")) || span_starts(e, SPAN("client.tls."));
-}
-
-/* What CONFIG.md knows and this version does not evaluate. */
-static const char *not_yet(struct span e) {
-    static const char *const roots[] = {"claim", "consumer", "response", "item", "index", "vars"};
-    static const char *const now[] = {"request", "header", "query",   "cookie", "path",
-                                      "client",  "route",  "service", "error",  "env"};
-    struct span root = root_of(e);
-    for (size_t i = 0; i < array_len(roots); i++)
-        if (span_eq(root, span_z(roots[i])))
-            return roots[i];
-    if (span_eq(e, SPAN("request.body")) || span_eq(e, SPAN("request.size")) ||
-        span_eq(e, SPAN("request.time")) || span_starts(e, SPAN("request.headers")) ||
-        span_starts(e, SPAN("request.query")))
-        return "this name";
-    if (plain_name(e) || tls_name(e))
-        return NULL;
-    for (size_t i = 0; i < array_len(now); i++)
-        if (span_eq(root, span_z(now[i])))
-            return "an expression beyond a plain name";
-    return span_find(e, '(') >= 0 || span_find(e, '.') >= 0 ? "an expression beyond a plain name"
-                                                            : NULL;
-}
-
-static void template_wrong(const struct schema_fill *f, struct node *n, struct span source,
-                           const struct template_error *e) {
-    struct span inner = span_trim(expression_at(source, e->at));
-    const char *later = inner.n ? not_yet(inner) : NULL;
-    size_t at = e->at, len = e->len ? e->len : 1;
-    if (later) {
-        at = (size_t)(inner.p - source.p);
-        len = inner.n;
-    }
-    struct mark m = node_template_mark(f->diags, n, at, len);
-    if (later && root_of(inner).n && strcmp(later, "this name") != 0 && plain_name(inner))
-        diag_add(f->diags, DIAG_E0901, m, "`%s` in templates is not available yet", later);
-    else if (later)
-        diag_add(f->diags, DIAG_E0901, m, "%s is not available in templates yet", later);
-    else
-        diag_add(f->diags, inner.n ? DIAG_E0502 : DIAG_E0501, m, "%s",
-                 e->text ? e->text : "this template is malformed");
+/* `shift`: bytes of the source before the expression. */
+static void expression_wrong(const struct schema_fill *f, struct node *n, struct span source,
+                             const struct expr_error *e, enum diag_code code) {
+    struct mark m = node_template_mark(f->diags, n, e->at, e->len ? e->len : 1);
+    if (is_later(word_at(span_from(source, e->at))))
+        code = DIAG_E0901;
+    struct diag *d =
+        diag_add(f->diags, code, m, "%s", e->text ? e->text : "this expression is malformed");
+    if (e->help)
+        diag_help(f->diags, d, "%s", e->help);
     n->bad = true;
+}
+
+static void names_for(const struct schema_fill *f, unsigned scopes, struct facts_names *out) {
+    facts_names(out, scopes | f->scopes, f->captures);
+    out->keep = f->keep;
+    out->keep_ctx = f->keep_ctx;
 }
 
 static const struct template *compile(const struct schema_fill *f, struct node *n,
                                       struct span source, enum template_place place,
                                       unsigned scopes) {
-    struct template_scope scope = {0};
-    struct template_error e = {0};
-    facts_scope(&scope, scopes, f->captures);
-    const struct template *t = template_compile(f->arena, source, place, &scope, &e);
+    struct facts_names names;
+    struct expr_error e = {0};
+    names_for(f, scopes, &names);
+    const struct template *t = template_compile(f->arena, source, place, &names.scope, &e);
     if (!t && !n->bad)
-        template_wrong(f, n, source, &e);
+        expression_wrong(f, n, source, &e,
+                         span_starts(span_from(source, e.at), SPAN("${")) ? DIAG_E0501
+                                                                          : DIAG_E0502);
     return t;
+}
+
+/* Whether all of it is one ${..}. */
+static bool one_expression(struct span t) {
+    return span_starts(t, SPAN("${")) && expr_template_end(t, 0) == t.n;
+}
+
+const struct expr *schema_cel(const struct schema_fill *f, struct node *n, unsigned scopes,
+                              bool condition) {
+    struct facts_names names;
+    struct expr_error e = {0};
+    if (n->bad || n->kind != NODE_SCALAR)
+        return NULL;
+    struct span source = node_template(n), all = source;
+    size_t before = 0;
+    if (one_expression(source)) {
+        before = 2;
+        source = span_cut(source, 2, source.n - 3);
+    }
+    names_for(f, scopes, &names);
+    const struct expr *x = expr_compile(f->arena, source, &names.scope, &e);
+    if (x && condition && expr_result(x)->kind != EXPR_BOOL && expr_result(x)->kind != EXPR_DYN) {
+        e = (struct expr_error){.len = source.n,
+                                .text = "a condition is true or false, and this is "
+                                        "something else"};
+        x = NULL;
+    }
+    if (!x) {
+        e.at += before;
+        expression_wrong(f, n, all, &e, DIAG_E0506);
+    }
+    return x;
 }
 
 const struct template *schema_template(const struct schema_fill *f, struct node *n,
@@ -146,16 +120,6 @@ static const char *plain_value(const struct node *n) {
     return node_null(n) ? "null" : node_true(n) ? "true" : node_false(n) ? "false" : NULL;
 }
 
-/* A text that is one name whose value is no text stays what it is. */
-static bool keeps_type(struct span t) {
-    static const char *const whole[] = {"${client.port}", "${client.tls.verified}",
-                                        "${error.status}"};
-    for (size_t i = 0; i < array_len(whole); i++)
-        if (span_eq(t, span_z(whole[i])))
-            return true;
-    return false;
-}
-
 /* The literal parts escaped for JSON, the ${..} as they are. */
 static void json_string(struct draft *out, struct span t) {
     size_t from = 0, i = 0;
@@ -196,9 +160,13 @@ static void json_scalar(const struct schema_fill *f, struct draft *out, struct n
     struct span t = node_template(n);
     if (plain)
         draft_z(out, plain);
-    else if ((!n->quoted && json_number(t)) || keeps_type(t))
+    else if (!n->quoted && json_number(t))
         draft_add(out, t);
-    else {
+    else if (one_expression(t)) { /* keeps its value's type */
+        if (!n->bad && !compile(f, n, arena_span(f->arena, t), PLACE_JSON, scopes))
+            n->bad = true;
+        draft_add(out, t);
+    } else {
         /* Alone first: its carets are right. */
         if (!n->bad && !compile(f, n, arena_span(f->arena, t), PLACE_JSON, scopes))
             n->bad = true;

@@ -19,10 +19,10 @@ static const struct schema_type listener_ref = {
     .kind = SCHEMA_REF, .refers = REFERS_LISTENER, .what = "the name of a listener"};
 static const struct schema_type listener_refs = {
     .kind = SCHEMA_LIST, .of = &listener_ref, .flags = TYPE_ONE_OR_MANY, .min = 1, .max = 64};
-static const struct schema_type value_text = {
+static const struct schema_type match_value = {
     .kind = SCHEMA_TEXT,
     .what = "a value, \"*\" (present), \"~ regular expression\", or null (absent)"};
-static const struct schema_type values = {.kind = SCHEMA_MAP, .of = &value_text};
+static const struct schema_type values = {.kind = SCHEMA_MAP, .of = &match_value};
 static const struct schema_type priority = {.kind = SCHEMA_INT, .max = 1000000};
 
 static const struct schema_field match[] = {
@@ -179,7 +179,8 @@ static const struct schema_field common[] = {
      .flags = FIELD_NO_FILL, .shipped = "true"},
     {ROW("mode", mode, "observe: evaluate, count and log, but let pass."), .flags = FIELD_NO_FILL,
      .shipped = "enforce"},
-    LATER("when", type_cel, "Else the policy is skipped."),
+    {ROW("when", type_cel, "Requests that the policy is for; others pass it by."),
+     .flags = FIELD_NO_FILL},
 };
 const struct schema_object schema_policy_common = {
     .name = "policy", SCHEMA_OBJECT_OF(common), .doc = "What every policy takes in its long form."};

@@ -14,7 +14,8 @@ const struct schema_type type_rate = {.kind = SCHEMA_RATE};
 const struct schema_type type_text = {.kind = SCHEMA_TEXT, .size = sizeof(struct span)};
 const struct schema_type type_word = {.kind = SCHEMA_TEXT, .min = 1, .size = sizeof(struct span)};
 const struct schema_type type_secret = {.kind = SCHEMA_SECRET, .min = 1};
-const struct schema_type type_cel = {.kind = SCHEMA_CEL, .min = 1};
+const struct schema_type type_cel = {
+    .kind = SCHEMA_CEL, .min = 1, .scopes = SCOPE_REQUEST, .condition = true};
 const struct schema_type type_file = {.kind = SCHEMA_FILE, .min = 1};
 const struct schema_type type_any = {.kind = SCHEMA_ANY};
 const struct schema_type type_texts = {

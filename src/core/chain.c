@@ -1,4 +1,5 @@
 #include "core/chain.h"
+#include "core/facts.h"
 #include "core/forward.h"
 #include "core/streams.h"
 #include "core/thread.h"
@@ -55,9 +56,17 @@ static void back_start(struct exchange *x) {
     x->back->start(x);
 }
 
+/* `when`: a step that is skipped has not seen the exchange. */
+static bool wanted(struct exchange *x, const struct filter *f) {
+    enum expr_truth t = facts_test(x, f->when);
+    return t == EXPR_FAILED ? f->when_fails : t == EXPR_TRUE;
+}
+
 static void request_go(struct exchange *x, enum verdict v) {
     while (v == NEXT && x->depth < x->plan->count) {
         struct step *s = x->step[x->depth++];
+        if (unlikely(s->filter->when != NULL) && !wanted(x, s->filter))
+            continue;
         s->called = true;
         v = call(x, s->filter->ops->request, s);
     }
@@ -107,6 +116,8 @@ static void drop_answer(struct exchange *x) {
 static void respond_go(struct exchange *x, enum verdict v) {
     while (v == NEXT && x->up > 0) {
         struct step *s = x->step[--x->up];
+        if (unlikely(!s->called))
+            continue; /* skipped */
         v = call(x, s->filter->ops->response, s);
     }
     switch (v) {

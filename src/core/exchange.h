@@ -125,6 +125,8 @@ struct exchange {
     unsigned short auth_fault;         /* enum fault: what it, or the lack of one, came to */
     bool auth_waited;                  /* it had to wait for somebody */
     const struct own_field *own;       /* fields of the gateway's own answer to a fault */
+    const struct value
+        *body; /* request.body (core/facts.h); NULL: nobody has asked, or it is no JSON */
     struct span observed; /* "authorize forbidden, ..": what policies in mode: observe let pass */
     const struct service_conf *service; /* chosen by the back */
     struct span endpoint;               /* its address as text; lives as long as the exchange */

@@ -1,121 +1,9 @@
-#include "core/facts.h"
+#include "core/authenticator.h"
+#include "base/log.h"
+#include "core/facts_ids.h"
+#include "core/thread.h"
+#include "data/json.h"
 #include "http/uri.h"
-
-enum fact {
-    REQUEST_METHOD,
-    REQUEST_SCHEME,
-    REQUEST_HOST,
-    REQUEST_PATH,
-    REQUEST_ID,
-    REQUEST_PROTOCOL,
-    HEADER,
-    QUERY,
-    COOKIE,
-    PATH,
-    CLIENT_IP,
-    CLIENT_PORT,
-    CLIENT_TLS_VERSION,
-    CLIENT_TLS_SNI,
-    CLIENT_TLS_SUBJECT,
-    CLIENT_TLS_SAN,
-    CLIENT_TLS_VERIFIED,
-    ROUTE_NAME,
-    SERVICE_NAME,
-    ERROR_CODE,
-    ERROR_STATUS,
-    ERROR_DETAIL,
-    ERROR_WHO,
-};
-
-#define REQUEST_NAMES                                                                              \
-    {"request", "method", REQUEST_METHOD}, {"request", "scheme", REQUEST_SCHEME},                  \
-        {"request", "host", REQUEST_HOST}, {"request", "path", REQUEST_PATH},                      \
-        {"request", "id", REQUEST_ID}, {"request", "protocol", REQUEST_PROTOCOL},                  \
-        {"header", NULL, HEADER}, {"query", NULL, QUERY}, {"cookie", NULL, COOKIE},                \
-        {"path", NULL, PATH}, {"client", "ip", CLIENT_IP}, {"client", "port", CLIENT_PORT},        \
-        {"client", "tls.version", CLIENT_TLS_VERSION}, {"client", "tls.sni", CLIENT_TLS_SNI},      \
-        {"client", "tls.subject", CLIENT_TLS_SUBJECT}, {"client", "tls.san", CLIENT_TLS_SAN},      \
-        {"client", "tls.verified", CLIENT_TLS_VERIFIED}, {                                         \
-        "route", "name", ROUTE_NAME                                                                \
-    }
-#define SERVICE_NAMES                                                                              \
-    { "service", "name", SERVICE_NAME }
-#define ERROR_NAMES                                                                                \
-    {"error", "code", ERROR_CODE}, {"error", "status", ERROR_STATUS},                              \
-        {"error", "detail", ERROR_DETAIL}, {                                                       \
-        "error", "who", ERROR_WHO                                                                  \
-    }
-
-static const struct template_name plain[] = {REQUEST_NAMES};
-static const struct template_name with_service[] = {REQUEST_NAMES, SERVICE_NAMES};
-static const struct template_name with_error[] = {REQUEST_NAMES, ERROR_NAMES};
-static const struct template_name with_both[] = {REQUEST_NAMES, SERVICE_NAMES, ERROR_NAMES};
-
-/* ---- when a template is compiled --------------------------------------------------------------
- */
-
-static const char *no_capture(struct arena *a, const struct fact_captures *c, struct span key) {
-    struct str s = str_on(arena_alloc(a, 512), 511);
-    str_fmt(&s, "`%.*s` is not a capture of this route's path", SPAN_ARG(key));
-    for (uint32_t i = 0; c && i < c->count; i++) {
-        str_add(&s, i ? SPAN(", ") : SPAN("; it has "));
-        str_add(&s, c->name[i]);
-    }
-    if (!c || !c->count)
-        str_lit(&s, ", which has none");
-    s.p[s.n] = 0;
-    return s.p;
-}
-
-static const char *check_capture(struct arena *a, const struct fact_captures *c,
-                                 struct template_part *part) {
-    for (uint32_t i = 0; c && i < c->count; i++)
-        if (span_eq(c->name[i], part->key)) {
-            part->slot = (int)i;
-            part->tail = c->tail && c->tail[i];
-            return NULL;
-        }
-    return no_capture(a, c, part->key);
-}
-
-static const char *check_header(struct arena *a, struct template_part *part) {
-    char *name = arena_text(a, part->key);
-    for (size_t i = 0; i < part->key.n; i++) {
-        if (!token_char[(unsigned char)name[i]])
-            return "this is not a header name";
-        name[i] = lower(name[i]);
-    }
-    part->key = span_of(name, part->key.n);
-    return NULL;
-}
-
-static const char *check(void *ctx, struct arena *a, struct template_part *part) {
-    if (part->id == PATH)
-        return check_capture(a, ctx, part);
-    if (part->id == HEADER)
-        return check_header(a, part);
-    part->tail = part->id == REQUEST_PATH;
-    return NULL;
-}
-
-void facts_scope(struct template_scope *out, unsigned scopes,
-                 const struct fact_captures *captures) {
-    /* The scope only lends them to check(), which does not write. */
-    *out = (struct template_scope){plain, array_len(plain), check, (void *)(uintptr_t)captures};
-    if ((scopes & SCOPE_SERVICE) && (scopes & SCOPE_ERROR)) {
-        out->name = with_both;
-        out->count = array_len(with_both);
-    } else if (scopes & SCOPE_SERVICE) {
-        out->name = with_service;
-        out->count = array_len(with_service);
-    } else if (scopes & SCOPE_ERROR) {
-        out->name = with_error;
-        out->count = array_len(with_error);
-    }
-}
-
-/* ---- what they are worth ----------------------------------------------------------------------
- */
 
 static struct span decode(struct arena *a, struct span enc, enum uri_place place) {
     if (!enc.n ||
@@ -129,119 +17,264 @@ static struct span decode(struct arena *a, struct span enc, enum uri_place place
     return str_span(&s);
 }
 
-static struct span number(struct arena *a, uint64_t v) {
-    struct str s = str_on(arena_alloc(a, 20), 20);
-    str_u64(&s, v);
-    return str_span(&s);
+static bool text(struct value *out, struct span s) {
+    *out = value_string(s.p ? s : SPAN(""));
+    return true;
+}
+static bool give(struct value *out, struct value v) {
+    *out = v;
+    return true;
+}
+static bool fails(struct value *out, const char *why) {
+    *out = value_text(VALUE_ERROR, span_z(why));
+    return false;
 }
 
-static struct span client_ip(struct exchange *x, struct arena *a) {
+/* ---- the client -------------------------------------------------------------------------------
+ */
+
+static struct value client_ip(const struct exchange *x) {
     const struct address *c = x->facts.client.len ? &x->facts.client : &x->facts.peer;
-    if (!c->len || c->sa.sa_family == AF_UNIX)
-        return SPAN_NONE;
-    return address_text(c, arena_alloc(a, ADDRESS_TEXT_MAX), false);
+    struct value v = {.kind = VALUE_IP};
+    if (!c->len || (c->sa.sa_family != AF_INET && c->sa.sa_family != AF_INET6))
+        return VALUE_NOTHING;
+    bool four = c->sa.sa_family == AF_INET;
+    v.ip = four ? (const unsigned char *)&c->in.sin_addr : (const unsigned char *)&c->in6.sin6_addr;
+    v.n = four ? 4 : 16;
+    return v;
 }
+
+/* Empty without TLS, or where the client has shown no certificate. */
+static bool of_tls(const struct tls_info *t, enum fact fact, struct value *out) {
+    const struct tls_client_cert *c = t ? t->client : NULL;
+    if (fact == CLIENT_TLS_VERSION)
+        return text(out, t ? span_z(t->version) : SPAN_NONE);
+    if (fact == CLIENT_TLS_SNI)
+        return text(out, t ? t->sni : SPAN_NONE);
+    if (fact == CLIENT_TLS_SUBJECT)
+        return text(out, c ? c->subject : SPAN_NONE);
+    if (fact == CLIENT_TLS_SAN)
+        return text(out, c ? c->san : SPAN_NONE);
+    return give(out, value_bool(c && c->verified));
+}
+
+/* ---- the caller -------------------------------------------------------------------------------
+ */
+
+static struct value map_or_empty(const struct value *v) {
+    return v && v->kind == VALUE_MAP ? *v : (struct value){.kind = VALUE_MAP};
+}
+
+static struct value groups(struct arena *a, const struct caller *c) {
+    uint32_t n = c ? c->group_count : 0;
+    struct value *item = arena_alloc(a, (n + 1) * sizeof *item);
+    for (uint32_t i = 0; i < n; i++)
+        item[i] = value_string(c->group[i]);
+    return (struct value){.kind = VALUE_LIST, .n = n, .item = item};
+}
+
+static bool of_caller(const struct exchange *x, struct arena *a, int id, struct value *out) {
+    const struct caller *c = x->caller;
+    switch (id) {
+    case FACT_CLAIM_ID:
+        return give(out, map_or_empty(c ? &c->claims : NULL));
+    case CONSUMER_NAME:
+        return text(out, c ? c->name : SPAN_NONE);
+    case CONSUMER_PLAN:
+        return text(out, c ? c->plan : SPAN_NONE);
+    case CONSUMER_GROUPS:
+        return give(out, groups(a, c));
+    default:
+        return give(out, map_or_empty(c ? &c->tags : NULL));
+    }
+}
+
+/* ---- request, error, response -----------------------------------------------------------------
+ */
 
 static struct span header(const struct exchange *x, struct span name) {
     return span_eq(name, SPAN("host")) ? x->req.authority : hdr_find(&x->req, name);
 }
 
-/* Empty without TLS, or where the client has shown no certificate. */
-static struct span of_tls(const struct tls_info *t, enum fact fact) {
-    const struct tls_client_cert *c = t ? t->client : NULL;
-    if (fact == CLIENT_TLS_VERSION)
-        return t ? span_z(t->version) : SPAN_NONE;
-    if (fact == CLIENT_TLS_SNI)
-        return t ? t->sni : SPAN_NONE;
-    if (fact == CLIENT_TLS_SUBJECT)
-        return c ? c->subject : SPAN_NONE;
-    if (fact == CLIENT_TLS_SAN)
-        return c ? c->san : SPAN_NONE;
-    return c && c->verified ? SPAN("true") : SPAN("false");
+static bool timestamp(struct exchange *x, struct value *out) {
+    int64_t ns = thread_wall_ns(x->thread, x->t.start);
+    return give(out, (struct value){.kind = VALUE_TIMESTAMP,
+                                    .i = ns / 1000000000,
+                                    .nanos = (int32_t)(ns % 1000000000)});
 }
 
-static struct span of_request(struct exchange *x, struct arena *a,
-                              const struct template_part *part) {
-    switch ((enum fact)part->id) {
-    case REQUEST_METHOD:
-        return head_method_text(&x->req);
-    case REQUEST_SCHEME:
-        return x->req.scheme;
-    case REQUEST_HOST:
-        return x->req.host;
-    case REQUEST_PATH:
-        return x->req.path;
-    case REQUEST_ID:
-        return span_of(x->facts.request_id, x->facts.request_id_len);
-    case REQUEST_PROTOCOL:
-        return span_z(x->facts.protocol);
+static bool duration(const struct exchange *x, struct value *out) {
+    uint64_t ns = x->t.head && x->t.back_start ? x->t.head - x->t.back_start : 0;
+    return give(out, (struct value){.kind = VALUE_DURATION,
+                                    .i = (int64_t)(ns / 1000000000),
+                                    .nanos = (int32_t)(ns % 1000000000)});
+}
+
+static bool direct(struct exchange *x, struct arena *a, const struct expr_ref *ref,
+                   struct value *out) {
+    if (!ref->key.p)
+        return give(out, facts_direct_map(x, a, ref->id));
+    switch ((unsigned)ref->id) {
     case HEADER:
-        return header(x, part->key);
+        return text(out, header(x, ref->key));
     case QUERY:
-        return decode(a, query_get(x->req.query, part->key), URI_QUERY);
+        return text(out, decode(a, query_get(x->req.query, ref->key), URI_QUERY));
     case COOKIE:
-        return cookie_get(&x->req, part->key);
-    case PATH:
-        return decode(a, x->capture[part->slot], URI_PATH);
-    case CLIENT_IP:
-        return client_ip(x, a);
-    case CLIENT_PORT:
-        return number(a, x->facts.client.len ? address_port(&x->facts.client) : 0);
-    case CLIENT_TLS_VERSION:
-    case CLIENT_TLS_SNI:
-    case CLIENT_TLS_SUBJECT:
-    case CLIENT_TLS_SAN:
-    case CLIENT_TLS_VERIFIED:
-        return of_tls(x->facts.tls, (enum fact)part->id);
-    case ROUTE_NAME:
-    case SERVICE_NAME:
-    case ERROR_CODE:
-    case ERROR_STATUS:
-    case ERROR_DETAIL:
-    case ERROR_WHO:
-        break;
+        return text(out, cookie_get(&x->req, ref->key));
+    default: /* PATH */
+        return text(out, decode(a, x->capture[ref->slot], URI_PATH));
     }
-    return SPAN_NONE;
+}
+
+static bool of_request(struct exchange *x, struct arena *a, const struct expr_ref *ref,
+                       struct value *out) {
+    switch ((unsigned)ref->id) {
+    case FACT_BODY_ID:
+        if (!x->body)
+            return fails(out, "the request has no body that is JSON");
+        return give(out, *x->body);
+    case REQUEST_METHOD:
+        return text(out, head_method_text(&x->req));
+    case REQUEST_SCHEME:
+        return text(out, x->req.scheme);
+    case REQUEST_HOST:
+        return text(out, x->req.host);
+    case REQUEST_PATH:
+        return text(out, x->req.path);
+    case REQUEST_ID:
+        return text(out, span_of(x->facts.request_id, x->facts.request_id_len));
+    case REQUEST_PROTOCOL:
+        return text(out, span_z(x->facts.protocol));
+    case REQUEST_SIZE:
+        return give(out, value_int(x->up_half.length));
+    case REQUEST_TIME:
+        return timestamp(x, out);
+    case REQUEST_HEADERS:
+        return give(out, facts_header_lists(a, &x->req));
+    case REQUEST_QUERY:
+        return give(out, facts_query_lists(a, &x->req));
+    default:
+        return direct(x, a, ref, out);
+    }
 }
 
 /* A replaced error answer says the status that it is sent with. */
-static uint64_t error_status(const struct exchange *x) {
-    int status = x->resp.status ? x->resp.status : fault_table[x->fault].status;
-    return status > 0 ? (uint64_t)status : 0;
+static int64_t error_status(const struct exchange *x) {
+    return x->resp.status ? x->resp.status : fault_table[x->fault].status;
 }
 
-static struct span get(void *ctx, struct arena *a, const struct template_part *part) {
-    struct exchange *x = ctx;
+static bool of_answer(struct exchange *x, struct arena *a, enum fact fact, struct value *out) {
     const struct fault_info *f = &fault_table[x->fault];
-    if (part->id == ROUTE_NAME)
-        return x->route ? x->route->name : SPAN_NONE;
-    if (part->id == SERVICE_NAME)
-        return x->service ? x->service->name : SPAN_NONE;
-    if (part->id == ERROR_CODE)
-        return span_z(f->code);
-    if (part->id == ERROR_STATUS)
-        return number(a, error_status(x));
-    if (part->id == ERROR_DETAIL)
-        return span_z(f->text);
-    if (part->id == ERROR_WHO)
-        return span_z(fault_who_name(f->who));
-    return of_request(x, a, part);
+    if (fact == ERROR_CODE)
+        return text(out, span_z(f->code));
+    if (fact == ERROR_STATUS)
+        return give(out, value_int(error_status(x)));
+    if (fact == ERROR_DETAIL)
+        return text(out, span_z(f->text));
+    if (fact == ERROR_WHO)
+        return text(out, span_z(fault_who_name(f->who)));
+    if (fact == RESPONSE_STATUS)
+        return give(out, value_int(x->resp.status));
+    if (fact == RESPONSE_HEADERS)
+        return give(out, facts_header_lists(a, &x->resp));
+    return duration(x, out);
+}
+
+static bool get(void *ctx, struct arena *a, const struct expr_ref *ref, struct value *out) {
+    struct exchange *x = ctx;
+    int id = ref->id;
+    if (id == ROUTE_NAME)
+        return text(out, x->route ? x->route->name : SPAN_NONE);
+    if (id == SERVICE_NAME)
+        return text(out, x->service ? x->service->name : SPAN_NONE);
+    if (id >= ERROR_CODE)
+        return of_answer(x, a, (enum fact)id, out);
+    if (id == FACT_CLAIM_ID || (id >= FACT_CONSUMER_FIRST_ID && id <= FACT_CONSUMER_LAST_ID))
+        return of_caller(x, a, id, out);
+    if (id == CLIENT_IP)
+        return give(out, client_ip(x));
+    if (id == CLIENT_PORT)
+        return give(out, value_int(x->facts.client.len ? address_port(&x->facts.client) : 0));
+    if (id >= CLIENT_TLS_VERSION && id <= CLIENT_TLS_VERIFIED)
+        return of_tls(x->facts.tls, (enum fact)id, out);
+    return of_request(x, a, ref, out);
 }
 
 /* What is canonical already goes from path to path as it stands: decoding "%2F" would make a border
  * of it. */
-static struct span get_encoded(void *ctx, struct arena *a, const struct template_part *part) {
+static struct span get_encoded(void *ctx, struct arena *a, const struct expr_ref *ref) {
     struct exchange *x = ctx;
     (void)a;
-    if (part->id == REQUEST_PATH)
+    if (ref->id == REQUEST_PATH)
         return x->req.path;
-    if (part->id != PATH)
+    if (ref->id != PATH || !ref->key.p)
         return SPAN_NONE;
-    struct span s = x->capture[part->slot];
-    bool split = s.n && memchr(s.p, '/', s.n) && !part->tail;
+    struct span s = x->capture[ref->slot];
+    bool split = s.n && memchr(s.p, '/', s.n) && !ref->tail;
     return split ? SPAN_NONE : s;
 }
 
 struct template_values facts_values(struct exchange *x) {
-    return (struct template_values){get, get_encoded, x};
+    return (struct template_values){.get = get, .get_encoded = get_encoded, .ctx = x};
+}
+
+void facts_failed(struct exchange *x, struct span source, const struct expr_error *err) {
+    count_up(x->thread, expression_errors);
+    log_event(LEVEL_WARNING, "expression", "route \"%.*s\": `%.*s`: %s (column %zu)",
+              SPAN_ARG(x->route ? x->route->name : SPAN("")), SPAN_ARG(source),
+              err->text ? err->text : "failed", err->at + 1);
+}
+
+/* ---- conditions -------------------------------------------------------------------------------
+ */
+
+bool facts_eval(struct exchange *x, const struct expr *e, struct value *out) {
+    struct expr_run run = {.arena = &x->arena, .get = get, .ctx = x};
+    if (expr_eval(e, &run, out))
+        return true;
+    facts_failed(x, expr_source(e), &run.error);
+    return false;
+}
+
+enum expr_truth facts_test(struct exchange *x, const struct expr *e) {
+    struct expr_run run = {.arena = &x->arena, .get = get, .ctx = x};
+    enum expr_truth t = expr_test(e, &run);
+    if (unlikely(t == EXPR_FAILED))
+        facts_failed(x, expr_source(e), &run.error);
+    return t;
+}
+
+/* ---- request.body -----------------------------------------------------------------------------
+ */
+
+static bool gather(struct exchange *x, struct span *out) {
+    const struct body *b = x->up_half.sink;
+    struct iovec iov[16];
+    char *room = arena_try(&x->arena, b->size + 1);
+    if (!room)
+        return false;
+    struct str s = str_on(room, b->size);
+    while (s.n < b->size) {
+        int n = body_get_from(b, s.n, iov, array_len(iov), b->size - s.n);
+        for (int i = 0; i < n; i++)
+            str_put(&s, iov[i].iov_base, iov[i].iov_len);
+        if (n <= 0 || s.full)
+            return false;
+    }
+    *out = str_span(&s);
+    return true;
+}
+
+bool facts_body(struct exchange *x) {
+    struct json_error err;
+    struct span doc;
+    struct value v, *kept;
+    if (x->body)
+        return true;
+    if (!gather(x, &doc) || !json_read(&x->arena, doc, NULL, &v, &err))
+        return false;
+    kept = arena_alloc(&x->arena, sizeof *kept);
+    *kept = v;
+    x->body = kept;
+    return true;
 }

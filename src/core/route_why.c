@@ -102,7 +102,7 @@ static struct span method_text(const struct route_match *m, struct arena *a) {
     return str_span(&s);
 }
 
-static struct span value_text(const struct value_match *v, struct arena *a) {
+static struct span match_text(const struct value_match *v, struct arena *a) {
     const char *how[] = {[VALUE_IS] = ": ",
                          [VALUE_PRESENT] = ": \"*\"",
                          [VALUE_ABSENT] = ": null",
@@ -126,7 +126,7 @@ static void values_why(const struct route_match *m, const struct head *h, struct
         for (uint32_t i = 0; i < m->value_count[of]; i++) {
             const struct value_match *v = &m->value[of][i];
             if (!value_holds(v, (enum value_of)of, h)) {
-                miss_at(out, kind[of], v->where, value_text(v, a));
+                miss_at(out, kind[of], v->where, match_text(v, a));
                 return;
             }
         }

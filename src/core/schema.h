@@ -26,16 +26,17 @@ enum schema_kind {
     SCHEMA_TEXT,       /* struct span */
     SCHEMA_SECRET,     /* struct span; never printed */
     SCHEMA_TEMPLATE,   /* const struct template *, compiled for type->place and type->scopes */
-    SCHEMA_CEL,        /* struct span */
-    SCHEMA_REGEX,      /* struct regex * */
-    SCHEMA_ENUM,       /* int: the word's value */
-    SCHEMA_REF,        /* struct span: a name that stands elsewhere (type->refers) */
-    SCHEMA_ADDRESS,    /* struct address: "1.2.3.4:80", "[::1]:80", "unix:/path" */
-    SCHEMA_CIDR,       /* struct cidr */
-    SCHEMA_FILE,       /* struct span: a path, relative to the file that names it */
-    SCHEMA_LIST,       /* pointer at offset, uint32_t at count_at */
-    SCHEMA_MAP,        /* the same; each element begins where type->name_at says with its name */
-    SCHEMA_OBJECT,     /* an embedded struct */
+    SCHEMA_CEL,     /* const struct expr *, with the names of type->scopes; a condition (bool) where
+                     * type->condition says so */
+    SCHEMA_REGEX,   /* struct regex * */
+    SCHEMA_ENUM,    /* int: the word's value */
+    SCHEMA_REF,     /* struct span: a name that stands elsewhere (type->refers) */
+    SCHEMA_ADDRESS, /* struct address: "1.2.3.4:80", "[::1]:80", "unix:/path" */
+    SCHEMA_CIDR,    /* struct cidr */
+    SCHEMA_FILE,    /* struct span: a path, relative to the file that names it */
+    SCHEMA_LIST,    /* pointer at offset, uint32_t at count_at */
+    SCHEMA_MAP,     /* the same; each element begins where type->name_at says with its name */
+    SCHEMA_OBJECT,  /* an embedded struct */
     SCHEMA_ANY,    /* free data: with place PLACE_JSON a const struct template *, else not filled */
     SCHEMA_ONE_OF, /* the first choice whose shape fits */
 };
@@ -99,7 +100,8 @@ struct schema_type {
     const struct schema_type *const *choice; /* ONE_OF; ends with NULL */
     enum schema_refers refers;
     enum template_place place; /* TEMPLATE, ANY */
-    unsigned scopes;           /* TEMPLATE, ANY: enum fact_scope */
+    unsigned scopes;           /* TEMPLATE, ANY, CEL: enum fact_scope */
+    bool condition;            /* CEL: must be a bool */
 };
 
 struct schema_field {

@@ -11,7 +11,7 @@
 #pragma once
 #include "base/arena.h"
 #include "core/filter.h"
-#include "data/template.h"
+#include "expr/template.h"
 #include "http/names.h"
 #include "http/h1.h"
 #include "io/address.h"

@@ -19,6 +19,7 @@ struct template_part {
     int group;                 /* >= 0: the caller's own (rewrite's $1); -1: none */
     enum template_place place; /* a "?" in a path template turns PATH into QUERY behind it */
     bool tail;                 /* keeps "/": a {rest*} capture, request.path */
+    bool bare;                 /* JSON: stands outside quotes, so it is a value, not a text */
 };
 
 struct template {
@@ -41,8 +42,8 @@ struct template_values {
      * is put in as it is. {NULL, 0}: use get. May be NULL. */
     struct span (*get_encoded)(void *ctx, struct arena *a, const struct expr_ref *ref);
     /* The caller's own parts, already encoded; may be NULL. */
-    struct span (*group)(void *ctx, struct arena *a, const struct template_part *part);
-    void *ctx;
+    struct span (*group)(void *group_ctx, struct arena *a, const struct template_part *part);
+    void *ctx, *group_ctx;
 };
 
 enum template_result {
@@ -56,6 +57,9 @@ enum template_result {
 must_use enum template_result template_text(const struct template *t, struct arena *a,
                                             const struct template_values *v, size_t max,
                                             struct span *out, struct expr_error *err);
+/* As a text in any case: false for everything but TEMPLATE_FINE and, with "", TEMPLATE_NULL. */
+must_use bool template_eval(const struct template *t, struct arena *a,
+                            const struct template_values *v, size_t max, struct span *out);
 /* The value itself where the template is one ${..}, else its text. */
 must_use enum template_result template_value(const struct template *t, struct arena *a,
                                              const struct template_values *v, size_t max,

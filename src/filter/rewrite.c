@@ -4,7 +4,7 @@
 #include "core/route_tree.h"
 #include "http/uri.h"
 
-enum { TARGET_MAX = 64 * 1024, GROUP_ID = 1 << 16 /* above the ids of facts */ };
+enum { TARGET_MAX = 64 * 1024 };
 
 /* ---- when the configuration is read -----------------------------------------------------------
  */
@@ -42,7 +42,7 @@ static void put_literal(struct writer *w, const struct template_part *p) {
         if (n) {
             put_text(w, p, span_cut(s, from, i - from));
             w->part[w->count++] =
-                (struct template_part){.id = GROUP_ID + number, .place = p->place, .tail = true};
+                (struct template_part){.group = number, .place = p->place, .tail = true};
             w->too_high |= (uint32_t)number > w->groups;
             from = i + n;
         } else {
@@ -60,7 +60,7 @@ static const struct template *with_groups(struct arena *a, const struct template
         max += t->part[i].literal.n + 1;
     w->part = arena_zero(a, (max + 1) * sizeof *w->part);
     for (uint32_t i = 0; i < t->count; i++) {
-        if (t->part[i].id < 0)
+        if (!t->part[i].expr)
             put_literal(w, &t->part[i]);
         else
             w->part[w->count++] = t->part[i];
@@ -102,7 +102,7 @@ static const char *literals(struct arena *a, const struct template *t) {
         max += t->part[i].literal.n + 1;
     struct str s = str_on(arena_alloc(a, max), max);
     for (uint32_t i = 0; i < t->count; i++)
-        str_add(&s, t->part[i].id < 0 ? t->part[i].literal : SPAN("x"));
+        str_add(&s, !t->part[i].expr ? t->part[i].literal : SPAN("x"));
     if (s.n > TARGET_MAX || uri_rewrite(&h, str_span(&s)))
         return "this is no path: blanks, \"#\", \"\\\" and letters beyond ASCII must be "
                "percent-encoded";
@@ -178,42 +178,25 @@ static enum fault by_prefix(const struct rewrite_conf *c, const struct head *h, 
     return join(h->arena, c->add, rest, SPAN(""), out) ? FAULT_NONE : FAULT_OUT_OF_MEMORY;
 }
 
-struct grouped { /* values of the request, and the groups of a match */
-    const struct template_values *v;
-    struct span group[REGEX_GROUPS_MAX];
-};
-
-static struct span grouped_get(void *ctx, struct arena *a, const struct template_part *p) {
-    struct grouped *g = ctx;
-    if (p->id < GROUP_ID)
-        return g->v->get(g->v->ctx, a, p);
-    struct span enc = g->group[p->id - GROUP_ID];
-    char *room = enc.n ? arena_try(a, enc.n) : NULL;
-    if (!room)
-        return SPAN_NONE;
-    struct str s = str_on(room, enc.n);
-    uri_decode(&s, enc, URI_PATH);
-    return str_span(&s);
-}
-
 /* In a path they stay the pieces of a canonical path that they are. */
-static struct span grouped_encoded(void *ctx, struct arena *a, const struct template_part *p) {
-    struct grouped *g = ctx;
-    if (p->id >= GROUP_ID)
-        return g->group[p->id - GROUP_ID];
-    return g->v->get_encoded ? g->v->get_encoded(g->v->ctx, a, p) : SPAN_NONE;
+static struct span group(void *ctx, struct arena *a, const struct template_part *p) {
+    const struct span *groups = ctx;
+    (void)a;
+    return groups[p->group];
 }
 
 /* The first match is replaced; what stands before and behind it stays. */
 static enum fault by_regex(const struct rewrite_conf *c, const struct head *h,
                            const struct template_values *v, struct span *out) {
-    struct grouped g = {.v = v};
-    struct template_values values = {grouped_get, grouped_encoded, &g};
+    struct span groups[REGEX_GROUPS_MAX];
+    struct template_values values = *v;
+    values.group = group;
+    values.group_ctx = groups;
     struct span path = h->path, with;
-    enum regex_result r = regex_match(c->regex, path, g.group, REGEX_GROUPS_MAX);
+    enum regex_result r = regex_match(c->regex, path, groups, REGEX_GROUPS_MAX);
     if (r != REGEX_YES)
         return r == REGEX_NO ? FAULT_NONE : FAULT_EXPRESSION_FAILED;
-    size_t from = (size_t)(g.group[0].p - path.p), to = from + g.group[0].n;
+    size_t from = (size_t)(groups[0].p - path.p), to = from + groups[0].n;
     if (!template_eval(c->with, h->arena, &values, TARGET_MAX, &with))
         return FAULT_EXPRESSION_FAILED;
     return join(h->arena, span_cut(path, 0, from), with, span_from(path, to), out)

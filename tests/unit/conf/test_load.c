@@ -258,7 +258,7 @@ static void constants(void **state) {
     const struct respond_conf *c = named(s, "evil")->plan.back_conf;
     unsigned names = 0;
     for (uint32_t i = 0; i < c->body->count; i++)
-        names += c->body->part[i].id >= 0;
+        names += c->body->part[i].expr != NULL;
     assert_int_equal(names, 1);
     assert_span(setting(named(s, "to"), "rewrite", &origin), "{path: \"***\"}");
     done(s);

@@ -153,11 +153,11 @@ static inline struct cidr *desk_trust(const char *text) {
 static inline const struct template *desk_template(const char *text, enum template_place place,
                                                    unsigned scopes,
                                                    const struct fact_captures *captures) {
-    struct template_scope scope;
-    struct template_error e = {0};
-    facts_scope(&scope, scopes, captures);
+    struct facts_names names;
+    struct expr_error e = {0};
+    facts_names(&names, scopes, captures);
     const struct template *t =
-        template_compile(&desk.snapshot->arena, span_z(text), place, &scope, &e);
+        template_compile(&desk.snapshot->arena, span_z(text), place, &names.scope, &e);
     if (!t)
         fail_msg("%s: %s", text, e.text);
     return t;

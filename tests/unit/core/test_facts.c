@@ -62,12 +62,12 @@ static const struct {
 } wrong[] = {
     {"${path.di}", SCOPE_REQUEST, &captures, "it has id, rest"},
     {"${path.id}", SCOPE_REQUEST, NULL, "which has none"},
-    {"${error.code}", SCOPE_REQUEST, NULL, "`error` is not a name here"},
-    {"${service.name}", SCOPE_ERROR, NULL, "`service` is not a name here"},
+    {"${error.code}", SCOPE_REQUEST, NULL, "`error` is known only in `errors`"},
+    {"${service.name}", SCOPE_ERROR, NULL, "`service` is known only behind `to`"},
     {"${error.kind}", SCOPE_ERROR, NULL, "it has code, status, detail, who"},
-    {"${client.tls.x}", SCOPE_REQUEST, NULL, "has no `tls.x`; it has ip, port, tls.version"},
-    {"${client.tls}", SCOPE_REQUEST, NULL, "has no `tls`"},
-    {"${client.ip.x}", SCOPE_REQUEST, NULL, "only a plain name"},
+    {"${client.tls.x}", SCOPE_REQUEST, NULL, "`tls` has no field `x`; it has version"},
+    {"${client.tls}", SCOPE_REQUEST, NULL, "no value itself"},
+    {"${client.ip.x}", SCOPE_REQUEST, NULL, "has no members"},
     {"${header[\"a b\"]}", SCOPE_REQUEST, NULL, "not a header name"},
 };
 
@@ -76,10 +76,10 @@ static void test_scopes(void **state) {
     struct arena a;
     arena_init(&a, NULL);
     for (size_t i = 0; i < array_len(wrong); i++) {
-        struct template_scope scope;
-        struct template_error e = {0};
-        facts_scope(&scope, wrong[i].scopes, wrong[i].captures);
-        assert_null(template_compile(&a, span_z(wrong[i].source), PLACE_TEXT, &scope, &e));
+        struct facts_names known;
+        struct expr_error e = {0};
+        facts_names(&known, wrong[i].scopes, wrong[i].captures);
+        assert_null(template_compile(&a, span_z(wrong[i].source), PLACE_TEXT, &known.scope, &e));
         if (!strstr(e.text, wrong[i].text))
             fail_msg("%s: %s", wrong[i].source, e.text);
     }

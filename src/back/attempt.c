@@ -40,7 +40,15 @@ struct span attempt_authority(const struct attempt *a) {
 }
 
 size_t attempt_fields(struct attempt *a, struct field out[ATTEMPT_FIELDS]) {
-    return forward_fields(a->x, out, ATTEMPT_FIELDS);
+    size_t n = forward_fields(a->x, out, ATTEMPT_FIELDS);
+    const struct credentials_need *c = a->need;
+    if (unlikely(c && c->value.n) && n < ATTEMPT_FIELDS)
+        out[n++] = (struct field){.name = c->conf->field.p,
+                                  .value = c->value.p,
+                                  .value_len = (uint32_t)c->value.n,
+                                  .name_len = (uint16_t)c->conf->field.n,
+                                  .id = (uint16_t)hdr_lookup(c->conf->field)};
+    return n;
 }
 
 const struct limits_conf *attempt_limits(const struct attempt *a) {

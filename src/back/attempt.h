@@ -34,6 +34,7 @@ struct attempt {
     struct pool *waits_in;
     struct timer queue_timer;
     void *part; /* the client's own, in the exchange's arena; of the current connection */
+    struct credentials_need *need; /* what the service is shown; NULL: nothing */
 };
 
 /* Its op's: the exchange has no use for it any more. */

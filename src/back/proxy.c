@@ -2,6 +2,47 @@
 #include "back/client.h"
 #include "core/targets.h"
 
+/* The client's own field of that name goes, and so does its token where it is not wanted. */
+static void go_shown(struct attempt *a) {
+    const struct credentials_conf *c = &a->service->credentials;
+    if (c->caller == CALLER_DROP)
+        hdr_remove(&a->x->req, HDR_AUTHORIZATION);
+    if (c->field.n)
+        hdr_remove_name(&a->x->req, c->field);
+    attempt_again(a);
+}
+
+static void not_shown(struct attempt *a) {
+    op_end(&a->op);
+    exchange_fail(a->x, a->need->fault, a->need->detail);
+}
+
+static void ready(struct credentials_need *n, bool ok) {
+    struct attempt *a = n->x->back_data;
+    if (ok)
+        go_shown(a);
+    else
+        not_shown(a);
+}
+
+/* Before a connection is asked for: it would wait in vain. */
+static void show(struct attempt *a) {
+    struct credentials_need *n = arena_zero(&a->x->arena, sizeof *n);
+    *n = (struct credentials_need){
+        .ops = &a->x->back_ops_list, .x = a->x, .conf = &a->service->credentials, .ready = ready};
+    a->need = n;
+    switch (n->conf->ops->get(n)) {
+    case CREDENTIALS_READY:
+        go_shown(a);
+        break;
+    case CREDENTIALS_FAILED:
+        not_shown(a);
+        break;
+    case CREDENTIALS_WAIT:
+        break;
+    }
+}
+
 static void start(struct exchange *x) {
     const struct forward_conf *conf = x->back_conf;
     struct attempt *a = arena_zero(&x->arena, sizeof *a);
@@ -13,7 +54,10 @@ static void start(struct exchange *x) {
     uint64_t ms = conf->timeout_ms ? conf->timeout_ms : a->service->timeout_ms;
     if (ms)
         a->deadline_at = x->thread->loop.now + ms * 1000000;
-    attempt_again(a);
+    if (unlikely(a->service->credentials.ops))
+        show(a);
+    else
+        attempt_again(a);
 }
 
 static void readable(struct exchange *x) {

@@ -150,6 +150,21 @@ static struct span host_for(const struct explained *e) {
     return SPAN_NONE;
 }
 
+/* Where a field of the service's credentials would stand; its value is nobody's business. */
+static void credentials(struct exchange *x, const struct credentials_conf *c, struct h1_print *how,
+                        struct field *extra) {
+    if (c->caller == CALLER_DROP)
+        hdr_remove(&x->req, HDR_AUTHORIZATION);
+    if (!c->field.n || how->extra_count == EXTRA_FIELDS)
+        return;
+    hdr_remove_name(&x->req, c->field);
+    extra[how->extra_count++] = (struct field){.name = c->field.p,
+                                               .value = "***",
+                                               .value_len = 3,
+                                               .name_len = (uint16_t)c->field.n,
+                                               .id = (uint16_t)hdr_lookup(c->field)};
+}
+
 static void upstream(struct explained *e, const struct forward_conf *conf) {
     struct exchange *x = e->x;
     struct field extra[EXTRA_FIELDS];
@@ -157,6 +172,7 @@ static void upstream(struct explained *e, const struct forward_conf *conf) {
     x->service = e->target->service;
     struct h1_print how = {.extra = extra, .authority = host_for(e), .framing = FRAMING_NONE};
     how.extra_count = forward_fields(x, extra, EXTRA_FIELDS);
+    credentials(x, &x->service->credentials, &how, extra);
     how.no_length = x->up_half.length <= 0;
     if (x->up_half.length > 0) {
         how.framing = FRAMING_LENGTH;

@@ -122,6 +122,16 @@ static void host_of(struct build *b, struct service_conf *s, struct node *n) {
                  SPAN_ARG(t));
 }
 
+static void credentials(struct build *b, struct service_conf *s, struct node *n) {
+    const struct conf_registry *r = b->options->registry;
+    if (!n || n->kind != NODE_MAP || n->bad || !r || !r->credentials)
+        return;
+    const char *wrong = r->credentials->finish(b->arena, &s->credentials);
+    if (wrong)
+        diag_add(b->diags, DIAG_E0115, n->at, "credentials: %s", wrong);
+    s->credentials.ops = r->credentials;
+}
+
 static const struct level own_level = {{"service", 7}}, defaults_level = {{"service_defaults", 16}};
 
 static void build_one(struct build *b, struct service_conf *s, const struct pair *p,
@@ -139,6 +149,7 @@ static void build_one(struct build *b, struct service_conf *s, const struct pair
     schema_fill(&f, &schema_service_type, n, s);
     host_of(b, s, node_get(n, "host"));
     build_service_tls(b, s, n);
+    credentials(b, s, node_get(n, "credentials"));
     s->multiplexes = s->protocol == PROTOCOL_H2 || (s->protocol == PROTOCOL_AUTO && s->tls);
     s->settings = build_settings(b, &schema_service_type, n, own_level.name, &s->setting_count);
     struct node *list = node_get(own, "endpoints"), *found = node_get(own, "discover");

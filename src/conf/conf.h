@@ -23,6 +23,7 @@ struct conf_registry {
     /* The access log's policy (a struct log_conf is what its form fills); NULL: `log` is not
      * available. */
     const struct policy *log;
+    const struct credentials_ops *credentials; /* of services */
     const struct auth_kind *const *auth; /* kinds of authenticators */
     unsigned auths;
 };

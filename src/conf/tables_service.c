@@ -171,7 +171,8 @@ static const struct schema_type rate_ref = {.kind = SCHEMA_ANY,
         LATER("health_check", health_type, "Asking endpoints whether they are well."),             \
         LATER("outlier_detection", outlier_type, "Leaving out endpoints that fail."),              \
         LATER("grpc", grpc_type, "Descriptors of a gRPC service."),                                \
-        LATER("credentials", type_any, "What the gateway shows the service of itself."),           \
+        {ROW("credentials", credentials_type, "What the gateway shows the service of itself."),    \
+         .offset = offsetof(struct service_conf, credentials)},                                    \
         LATER("fallback", type_any, "The answer when the service cannot give one."),               \
         LATER("rate_limit", rate_ref, "How many requests the service may get.")
 

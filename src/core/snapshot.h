@@ -10,6 +10,7 @@
  */
 #pragma once
 #include "base/arena.h"
+#include "core/credentials.h"
 #include "core/filter.h"
 #include "expr/template.h"
 #include "http/names.h"
@@ -100,8 +101,9 @@ struct service_conf {
     uint32_t keepalive_requests;
     uint32_t max_connections; /* per endpoint, over all threads */
     enum protocol protocol;
-    bool multiplexes;       /* it can speak HTTP/2: gRPC with trailers reaches it */
-    struct tls_client *tls; /* NULL: clear text */
+    bool multiplexes;                    /* it can speak HTTP/2: gRPC with trailers reaches it */
+    struct tls_client *tls;              /* NULL: clear text */
+    struct credentials_conf credentials; /* what it is shown; without ops: nothing */
     bool guarded; /* a URL's: outbound_refuses judges each address before it is connected to */
     const struct cidr *allowed; /* where it may lead all the same */
     uint32_t allowed_count;

@@ -106,6 +106,8 @@ enum local_slot {
     LOCAL_TOKENS, /* identity/jwt: verified ones */
     LOCAL_KEYS,
     LOCAL_DECISIONS, /* identity/introspect, forward */
+    LOCAL_CREDENTIALS,
+    LOCAL_SIGNERS,
     LOCAL_COUNT
 };
 enum { SINKS_MAX = 4 };

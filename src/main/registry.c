@@ -15,6 +15,7 @@
 #include "identity/jwt.h"
 #include "identity/mtls.h"
 #include "identity/signature.h"
+#include "identity/credentials.h"
 #include "main/control.h"
 #include "main/run.h"
 #include "observe/log.h"
@@ -32,6 +33,7 @@ const struct conf_registry registry = {.policy = policies,
                                        .back = backs,
                                        .backs = array_len(backs),
                                        .log = &log_policy,
+                                       .credentials = &credentials_ops,
                                        .auth = kinds,
                                        .auths = array_len(kinds)};
 

@@ -4,6 +4,7 @@
 #include "core/outbound.h"
 #include "core/publish.h"
 #include "identity/keys.h"
+#include "identity/credentials.h"
 #include "io/work.h"
 #include "main/registry.h"
 #include "observe/log.h"
@@ -55,6 +56,7 @@ void rooms_thread_finish(struct thread *t) {
     keys_thread_finish(t);
     pools_finish(t);
     service_thread_finish(t);
+    credentials_ops.thread_finish(t);
     for (unsigned i = 0; i < registry.auths; i++)
         if (registry.auth[i]->thread_finish)
             registry.auth[i]->thread_finish(t);

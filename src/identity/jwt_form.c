@@ -128,6 +128,7 @@ static const char *place_of(struct arena *a, struct jwt_conf *c) {
     static const struct span usual[] = {[CREDENTIAL_HEADER] = {"authorization", 13},
                                         [CREDENTIAL_QUERY] = {"access_token", 12},
                                         [CREDENTIAL_COOKIE] = {NULL, 0}};
+    c->bearer = false;
     c->place = c->name.n ? c->name : usual[c->in];
     if (!c->place.n)
         return "which cookie holds the token is missing: `name`";
@@ -186,8 +187,6 @@ static const char *keys_there(struct arena *a, struct jwt_conf *c) {
 }
 
 static const char *keys_fetched(struct jwt_conf *c) {
-    if (c->accepted)
-        return "keys that are fetched are not available yet";
     c->accepted &= JWA_PUBLIC; /* a secret that can be fetched is none */
     if (!c->accepted)
         return "shared secrets are not fetched: HS256, HS384 and HS512 need `key`";

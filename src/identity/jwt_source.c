@@ -17,8 +17,11 @@ void jwt_attach(struct snapshot *s, struct authenticator *by) {
     if (c->text.p) {
         l->source[0].fixed = key_set_read_local(c->text, c->accepted, &why);
         must(l->source[0].fixed); /* finish() has read it */
+    } else if (c->jwks) {
+        l->source[0].fetched = key_source_fetched(s, c->jwks, false, c->accepted);
     }
-    (void)s;
+    for (unsigned i = 0; discovered && i < l->count; i++)
+        l->source[i].fetched = key_source_fetched(s, c->issuer[i], true, c->accepted);
     by->lasting = l;
 }
 
@@ -26,6 +29,8 @@ void jwt_detach(struct snapshot *s, struct authenticator *by) {
     struct jwt_live *l = by->lasting;
     (void)s;
     for (unsigned i = 0; l && i < l->count; i++) {
+        if (l->source[i].fetched)
+            key_source_drop(l->source[i].fetched);
         key_set_unref(l->source[i].fixed);
     }
     mem_free(l);
@@ -33,18 +38,15 @@ void jwt_detach(struct snapshot *s, struct authenticator *by) {
 }
 
 struct key_set *source_fetched_set(struct source *s, struct thread *t) {
-    (void)s;
-    (void)t;
-    return NULL;
+    return keys_now(s->fetched, t);
 }
 
 bool source_refresh(struct source *s, struct thread *t, struct list *ops, struct keys_wait *w,
                     struct span kid) {
-    (void)s, (void)t, (void)ops, (void)w, (void)kid;
-    return false;
+    w->kid = kid;
+    return s->fetched && keys_refresh(s->fetched, t, ops, w);
 }
 
 bool source_failing(struct source *s, struct thread *t) {
-    (void)s, (void)t;
-    return false;
+    return s->fetched && keys_failing(s->fetched, t);
 }

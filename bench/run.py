@@ -72,7 +72,8 @@ SCENARIOS = {
     'websocket': Load('WebSocket echo of 100 B, 64 connections', '-c 64 -w -u /ws', Setup('ws'),
                       goals={'best': 0.80}),
 }
-SPECIAL = ['routes', 'idle', 'idle_tls', 'idle_h2', 'idle_ws', 'start', 'reload', 'reloads']
+CEL = 'CEL, one evaluation'
+SPECIAL = ['routes', 'idle', 'idle_tls', 'idle_h2', 'idle_ws', 'start', 'reload', 'reloads', 'cel']
 HELD = {  # idle connections: what, kind of hold.py, setup, how many, at most so many bytes each (0: stated)
     'idle_tls': ('idle HTTPS connections', 'tls', Setup('tls'), 4000, 14 * 1024),
     'idle_h2': ('idle HTTP/2 connections', 'h2', Setup('h2c'), 1000, 0),
@@ -261,6 +262,19 @@ class Bench:
             added = out['sluice']['added_us']
             verdicts = [verdict(f'{added:+.2f} us', added <= 0.3, 'at most +0.3 us')]
         self.keep('routes', '10,000 routes with captures over 10', out, verdicts)
+
+    def run_cel(self):
+        """Nanoseconds an evaluation, beside the same condition written in C (bench/expr.c)."""
+        subprocess.run(['ninja', '-C', self.o.build, 'bench/expr'], check=True, stdout=subprocess.DEVNULL)
+        rows = json.loads(subprocess.run([os.path.join(self.o.build, 'bench', 'expr'), '--json'], check=True,
+                                         stdout=subprocess.PIPE, preexec_fn=self.on_load_core).stdout)
+        print('\n' + CEL)
+        for r in rows:
+            print(f'  {r["cel_ns"]:7.1f} ns, in C {r["c_ns"]:6.1f} ns: {r["expr"]}')
+        worst = max(r['cel_ns'] for r in rows)
+        verdicts = [verdict(f'{worst:.0f} ns at most', worst < 500, 'well under a microsecond: 500 ns')]
+        print_verdicts(verdicts)
+        self.result['scenarios']['cel'] = {'what': CEL, 'proxies': {}, 'rows': rows, 'verdicts': verdicts}
 
     def run_idle(self):
         """Memory of connections that made one request and wait."""
@@ -474,10 +488,20 @@ def table(result):
     rows += ['', '| other | ' + ' | '.join(names) + ' |', '|---' * (len(names) + 1) + '|']
     for name in SPECIAL:
         s = result['scenarios'].get(name)
-        if s:
+        if s and s['proxies']:
             rows.append(f'| {s["what"]} | ' + ' | '.join(facts_cell(s['proxies'].get(n)) for n in names)
                         + ' |')
-    return '\n'.join(rows)
+    return '\n'.join(rows + cel_table(result['scenarios'].get('cel')))
+
+
+def cel_table(scenario):
+    if not scenario:
+        return []
+    rows = ['', '| CEL, nanoseconds an evaluation | CEL | the same in C |', '|---|---|---|']
+    for r in scenario['rows']:
+        source = r['expr'].replace('|', '\\|')
+        rows.append(f'| `{source}` | {r["cel_ns"]:.0f} | {r["c_ns"]:.0f} |')
+    return rows
 
 
 FACTS = {'bytes_per_connection': '{:.0f} B each', 'start_ms': '{:.0f} ms', 'pss_kb': '{:.0f} kB PSS',

@@ -214,10 +214,15 @@ static void *brought(struct leaf *l, const struct policy *p, const struct schema
     void *conf = arena_zero(b->arena, p->size + 1);
     struct schema_fill fill = build_fill(b, l->captures);
     schema_shipped(b->arena, p->form, conf);
+    uint32_t before = b->diags->errors;
     schema_fill(&fill, schema_form_of(f), n, conf);
-    const char *wrong = p->finish && !n->bad ? p->finish(b->arena, conf) : NULL;
+    bool whole =
+        !n->bad && b->diags->errors == before; /* else it would miss what is told already */
+    const char *wrong = p->finish && whole ? p->finish(b->arena, conf) : NULL;
     if (p->regexes)
         p->regexes(conf, build_regex_keep, b);
+    if (!wrong && p->on_caller && whole)
+        wrong = p->on_caller(conf, b->scopes & SCOPE_CALLER);
     if (!wrong && p->bind && !n->bad && !b->diags->errors)
         wrong = p->bind(b->s, conf);
     if (wrong)

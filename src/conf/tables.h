@@ -31,6 +31,6 @@ extern const struct schema_object schema_authenticator, schema_consumer;
 extern const struct schema_type schema_authenticator_type, schema_consumer_type;
 
 /* Types of policies that later versions bring; their keys are known already. */
-extern const struct schema_type later_security_headers, later_rate_limit,
-    later_authorize, later_quota, later_concurrency, later_request, later_cache, later_response,
-    later_compress, later_mirror, later_switch, later_aggregate;
+extern const struct schema_type later_security_headers, later_rate_limit, later_quota,
+    later_concurrency, later_request, later_cache, later_response, later_compress, later_mirror,
+    later_switch, later_aggregate;

@@ -34,13 +34,6 @@ static const struct schema_field rate_limit[] = {
     RATE_ROWS, {ROW("plans", plan_rates, "Other rates for consumers of a plan.")}};
 LATER_OBJECT(rate_limit, "rate_limit", rate_limit, 0, .short_scalar = "rate");
 
-static const struct schema_field authorize[] = {
-    {ROW("allow", type_cel, "Who may.")},
-    {ROW("scopes", type_texts, "Scopes that are needed.")},
-    {ROW("roles", type_texts, "Roles that are needed.")},
-    {ROW("groups", type_texts, "Groups that are needed.")}};
-LATER_OBJECT(authorize, "authorize", authorize, 0, .short_scalar = "allow");
-
 static const struct schema_field quota[] = {
     {ROW("limit", type_rate, "Requests in a longer time: 1000000/month.")},
     {ROW("key", type_template_text, "What is counted apart.")},

@@ -208,7 +208,6 @@ const struct schema_object schema_policy_common = {
 #define MANY(name_)                                                                                \
     static const struct schema_type many_##name_ = {                                               \
         .kind = SCHEMA_LIST, .of = &later_##name_, .flags = TYPE_ONE_OR_MANY}
-MANY(authorize);
 MANY(rate_limit);
 MANY(quota);
 MANY(concurrency);
@@ -222,7 +221,7 @@ MANY(response);
         POLICY("fault", later_switch, "Failures on purpose, for tests."),                          \
         {POLICY_OF_ROOM("authenticate", FIELD_REFUSES, "Who asks, and which judge that.")},        \
         {POLICY_OF_ROOM("csrf", FIELD_REFUSES, "Protects forms of other sites.")},                 \
-        ADDITIVE("authorize", many_authorize, "Who may."),                                         \
+        {POLICY_OF_ROOM("authorize", FIELD_ADDITIVE | FIELD_REFUSES, "Who may.")},                 \
         ADDITIVE("rate_limit", many_rate_limit, "How many requests in a time."),                   \
         ADDITIVE("quota", many_quota, "How many requests in a longer time."),                      \
         ADDITIVE("concurrency", many_concurrency, "How many requests at once."),                   \

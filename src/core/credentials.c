@@ -13,9 +13,11 @@ static const struct schema_type words = {
 static const struct schema_type secret = {.kind = SCHEMA_SECRET, .min = 1};
 static const struct schema_type duration = {.kind = SCHEMA_DURATION, .min = 1000, .max = 86400000};
 static const struct schema_type text = {
-    .kind = SCHEMA_TEMPLATE, .place = PLACE_TEXT, .scopes = SCOPE_REQUEST};
-static const struct schema_type claims = {
-    .kind = SCHEMA_ANY, .place = PLACE_JSON, .scopes = SCOPE_REQUEST, .what = "a map of claims"};
+    .kind = SCHEMA_TEMPLATE, .place = PLACE_TEXT, .scopes = SCOPE_REQUEST | SCOPE_CALLER};
+static const struct schema_type claims = {.kind = SCHEMA_ANY,
+                                          .place = PLACE_JSON,
+                                          .scopes = SCOPE_REQUEST | SCOPE_CALLER,
+                                          .what = "a map of claims"};
 
 #define OBJECT(name_, text_, doc_)                                                                 \
     static const struct schema_object name_##_object = {                                           \

@@ -147,6 +147,8 @@ struct policy {
     /* Not NULL: the policy stands on every route that forwards, with its shipped values where the
      * file says nothing. Told the route's targets, or NULL where it is turned off (`false`). */
     void (*on_route)(void *conf, const struct forward_conf *to);
+    /* Told whether `authenticate` stands on the route; a sentence, or NULL. May itself be NULL. */
+    const char *(*on_caller)(void *conf, bool known);
     /* Tells the regular expressions that finish compiled: the snapshot frees them. May be NULL. */
     void (*regexes)(const void *conf, void (*keep)(void *ctx, struct regex *r), void *ctx);
 };

@@ -239,9 +239,21 @@ static enum verdict request_body(struct step *s) {
     return go(a, a->auth.by->kind->body(&a->auth));
 }
 
+/* Nobody need say who he is, but a later policy wanted to know: its 401 says how. */
+static void ask_after_all(struct step *s) {
+    struct exchange *x = s->x;
+    x->own = NULL;
+    challenges(x, s->filter->conf, NULL, FAULT_MISSING_CREDENTIALS);
+    for (const struct own_field *f = x->own; f; f = f->next)
+        (void)!hdr_put(&x->resp, f->name, f->value, ORIGIN_GATEWAY);
+}
+
 /* On the way back: a session's cookie may be renewed. */
 static enum verdict response(struct step *s) {
     struct auth *a = &own(s)->auth;
+    if (s->x->fault == FAULT_MISSING_CREDENTIALS && !s->x->caller &&
+        !hdr_has(&s->x->resp, HDR_WWW_AUTHENTICATE))
+        ask_after_all(s);
     if (s->x->caller && a->by && a->by == s->x->caller->by && a->by->kind->answered)
         a->by->kind->answered(a);
     return NEXT;

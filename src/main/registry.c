@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "cli/status.h"
 #include "filter/authenticate.h"
+#include "filter/authorize.h"
 #include "filter/cors.h"
 #include "filter/csrf.h"
 #include "filter/grpc.h"
@@ -21,8 +22,8 @@
 #include "observe/log.h"
 
 static const struct policy *const policies[] = {
-    &ip_policy,      &cors_policy,      &csrf_policy, &authenticate_policy,
-    &rewrite_policy, &websocket_policy, &grpc_policy};
+    &ip_policy,        &cors_policy,    &csrf_policy,      &authenticate_policy,
+    &authorize_policy, &rewrite_policy, &websocket_policy, &grpc_policy};
 static const struct auth_kind *const kinds[] = {&api_key_kind, &basic_kind, &jwt_kind, &mtls_kind,
                                                 &signature_kind};
 static const struct back_ops *const backs[] = {&proxy_back, &canned_respond, &canned_redirect,

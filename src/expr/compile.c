@@ -284,40 +284,6 @@ static bool map_task(struct compiler *c, struct task *t) {
     return false;
 }
 
-/* Of messages only protobuf's wrappers are known: one member `value`. */
-static bool message_task(struct compiler *c, struct task *t) {
-    static const struct {
-        const char *name;
-        unsigned char kind;
-    } wrapper[] = {
-        {"Int32Value", VALUE_INT},   {"Int64Value", VALUE_INT},     {"UInt32Value", VALUE_UINT},
-        {"UInt64Value", VALUE_UINT}, {"FloatValue", VALUE_DOUBLE},  {"DoubleValue", VALUE_DOUBLE},
-        {"BoolValue", VALUE_BOOL},   {"StringValue", VALUE_STRING}, {"BytesValue", VALUE_BYTES}};
-    struct tree *n = t->n;
-    struct span name = n->name, full = SPAN("google.protobuf.");
-    if (span_starts(name, full))
-        name = span_from(name, full.n);
-    else if (!span_eq(c->scope->container, SPAN("google.protobuf")))
-        name = SPAN("");
-    for (size_t i = 0; i < array_len(wrapper); i++) {
-        if (!span_eq(name, span_z(wrapper[i].name)) || n->count != 2 ||
-            n->child[0]->kind != NODE_LITERAL ||
-            !span_eq(value_span(&n->child[0]->value), SPAN("value")))
-            continue;
-        if (t->stage++ == 0) {
-            visit(c, n->child[1]);
-            return true;
-        }
-        emit(c, n, op_wrap)->k = wrapper[i].kind;
-        replace_known(c, 1, &expr_dyn);
-        fold(c, n);
-        return false;
-    }
-    compile_failf(c, n, "there is no message `%.*s` here: a map is written {\"name\": value}",
-                  SPAN_ARG(n->name));
-    return false;
-}
-
 /* ---- the walk ---------------------------------------------------------------------------------
  */
 

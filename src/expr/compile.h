@@ -99,11 +99,16 @@ bool name_task(struct compiler *c, struct tree *n);
 bool index_of_direct(struct compiler *c, struct tree *n);
 /* compile_call.c */
 bool call_task(struct compiler *c, struct task *t);
+/* compile_message.c */
+bool message_task(struct compiler *c, struct task *t);
 /* compile_macro.c: false: it is none. */
 bool macro_begin(struct compiler *c, struct tree *n);
 /* cel.iterVar(0, 1) or a plain name, as a variable's name; {NULL, 0}: neither. */
 struct span variable_name(struct compiler *c, const struct tree *n);
 const struct local *find_local(struct compiler *c, struct span name);
+/* The next name by the container's rules, outermost last: begins with *container as the scope has
+ * it, false when there is no more. */
+bool next_container(struct span *container);
 /* compile_name.c, for calls and macros */
 bool names_field(struct compiler *c, const struct tree *n);
 bool names_variable(struct compiler *c, const struct tree *n);

@@ -102,15 +102,36 @@ static void call(struct compiler *c, const struct tree *n, const struct calling 
     fold(c, n);
 }
 
+/* A function's name by the container's rules; {NULL, 0}: there is none. */
+static struct span function_name(struct compiler *c, struct span name, bool rooted) {
+    struct span container = rooted ? SPAN("") : c->scope->container;
+    uint32_t count;
+    do {
+        size_t max = container.n + name.n + 1;
+        struct str s = str_on(arena_alloc(c->tmp, max), max);
+        str_add(&s, container);
+        if (s.n)
+            str_char(&s, '.');
+        str_add(&s, name);
+        if (overloads_of(str_span(&s), &count))
+            return str_span(&s);
+    } while (next_container(&container));
+    return SPAN_NONE;
+}
+
 /* "math.greatest(..)": a member's call where what stands before the dot is no variable. */
 static struct calling *begin(struct compiler *c, const struct tree *n) {
     struct calling *k = arena_zero(c->tmp, sizeof *k);
-    uint32_t count;
     *k = (struct calling){n->name, n->member, 0};
     if (n->member && !names_variable(c, n->child[0])) {
         struct span name = dotted_name(c, n->child[0], n->name);
-        if (name.p && overloads_of(name, &count))
+        if (name.p)
+            name = function_name(c, name, false);
+        if (name.p)
             *k = (struct calling){name, false, 1};
+    } else if (!n->member) {
+        struct span name = function_name(c, n->name, n->rooted);
+        k->name = name.p ? name : n->name;
     }
     return k;
 }

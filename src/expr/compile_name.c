@@ -95,23 +95,27 @@ static const struct expr_name *in_scope(const struct expr_scope *s, struct span 
     return NULL;
 }
 
+bool next_container(struct span *container) {
+    size_t dot = container->n;
+    if (!dot)
+        return false;
+    while (dot && container->p[dot - 1] != '.')
+        dot--;
+    *container = span_cut(*container, 0, dot ? dot - 1 : 0);
+    return true;
+}
+
 /* The longest dotted name that the scope knows, innermost container first; sets *used. */
 static const struct expr_name *longest(struct compiler *c, const struct chain *k, unsigned *used) {
     for (unsigned n = k->count; n; n--) {
         struct span container = k->rooted ? SPAN("") : c->scope->container;
-        for (;;) {
+        do {
             const struct expr_name *found = in_scope(c->scope, join(c, container, k, n));
             if (found) {
                 *used = n;
                 return found;
             }
-            if (!container.n)
-                break;
-            size_t dot = container.n;
-            while (dot && container.p[dot - 1] != '.')
-                dot--;
-            container = span_cut(container, 0, dot ? dot - 1 : 0);
-        }
+        } while (next_container(&container));
     }
     return NULL;
 }
@@ -223,15 +227,24 @@ static void unknown(struct compiler *c, const struct chain *k) {
     compile_failf(c, k->node[0], "`%.*s` is not known here", SPAN_ARG(name));
 }
 
+/* Types are constants; so is the one name of protobuf's that is no type. */
+static bool type_value(struct span name, struct value *out) {
+    const char *type = type_named(name);
+    *out = type ? value_text(VALUE_TYPE, span_z(type)) : value_int(0);
+    return type || span_eq(name, SPAN("google.protobuf.NullValue.NULL_VALUE"));
+}
+
 static bool type_name(struct compiler *c, const struct chain *k, unsigned *used) {
+    struct value v;
     for (unsigned n = k->count; n; n--) {
-        const char *name = type_named(join(c, SPAN(""), k, n));
-        if (!name)
-            continue;
-        struct value v = value_text(VALUE_TYPE, span_z(name));
-        put_constant(c, k->node[n - 1], v, type_of_value(&v));
-        *used = n;
-        return true;
+        struct span container = k->rooted ? SPAN("") : c->scope->container;
+        do {
+            if (!type_value(join(c, container, k, n), &v))
+                continue;
+            put_constant(c, k->node[n - 1], v, type_of_value(&v));
+            *used = n;
+            return true;
+        } while (next_container(&container));
     }
     return false;
 }

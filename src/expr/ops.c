@@ -395,14 +395,3 @@ bool op_call(struct machine *m, const struct instruction *i) {
     }
     return machine_failf(m, "there is no `%.*s` for these arguments", SPAN_ARG(s->name));
 }
-
-/* google.protobuf's wrappers: one member `value` of a kind, which is what they are. */
-bool op_wrap(struct machine *m, const struct instruction *i) {
-    struct value v = value_settle(m->sp[-1]);
-    if (v.kind == VALUE_INT && i->k == VALUE_DOUBLE)
-        v = value_double((double)v.i);
-    if (v.kind != i->k)
-        return machine_fail(m, "this message's value is of another type");
-    m->sp[-1] = v;
-    return true;
-}

@@ -62,16 +62,33 @@ struct expr {
 
 enum loop_kind { LOOP_ALL, LOOP_EXISTS, LOOP_ONE, LOOP_LIST, LOOP_FILTER, LOOP_MAP, LOOP_ENTRIES };
 
+/* What a field of protobuf's well-known messages holds: op_wrap's k. */
+enum wrapped {
+    WRAP_INT32,
+    WRAP_INT64,
+    WRAP_UINT32,
+    WRAP_UINT64,
+    WRAP_FLOAT,
+    WRAP_DOUBLE,
+    WRAP_BOOL,
+    WRAP_STRING,
+    WRAP_BYTES,
+    WRAP_NULL,
+    WRAP_LIST,
+    WRAP_MAP
+};
+
 /* The instructions; those of loops in loop.c. */
 #define PROGRAM_OPS(O)                                                                             \
     O(constant)                                                                                    \
     O(load)                                                                                        \
     O(local)                                                                                       \
-    O(store) O(drop) O(fail) O(select) O(maybe_select) O(has) O(index) O(maybe_index) O(not )      \
-        O(negate) O(add) O(subtract) O(multiply) O(divide) O(modulo) O(equal) O(differ)            \
-            O(equal_const) O(differ_const) O(less) O(less_equal) O(greater) O(greater_equal) O(in) \
-                O(jump) O(jump_false) O(and_left) O(and_) O(or_left) O(or_) O(list) O(map) O(call) \
-                    O(wrap) O(open_optional) O(optional_of) O(or_else) O(optional_only)            \
+    O(store)                                                                                       \
+    O(drop) O(fail) O(select) O(maybe_select) O(has) O(index) O(maybe_index) O(not ) O(negate)     \
+        O(add) O(subtract) O(multiply) O(divide) O(modulo) O(equal) O(differ) O(equal_const)       \
+            O(differ_const) O(less) O(less_equal) O(greater) O(greater_equal) O(in) O(jump)        \
+                O(jump_false) O(and_left) O(and_) O(or_left) O(or_) O(list) O(map) O(call) O(wrap) \
+                    O(moment) O(open_optional) O(optional_of) O(or_else) O(optional_only)          \
                         O(loop_start) O(loop_next) O(loop_skip) O(loop_step) O(loop_end)
 #define O(name) bool op_##name(struct machine *m, const struct instruction *i);
 PROGRAM_OPS(O)

@@ -519,6 +519,64 @@ static void test_spaces(void **state) {
     assert_int_equal(wrong, 0);
 }
 
+/* Protobuf's well-known messages are plain values. */
+static const struct line messages[] = {
+    {"google.protobuf.Int32Value{value: -5}", "-5"},
+    {"google.protobuf.Int32Value{value: 2147483648}", "!"},
+    {"google.protobuf.Int32Value{}", "0"},
+    {"google.protobuf.Int32Value{value: 1}.value", "!"},
+    {"google.protobuf.UInt32Value{value: 4294967296u}", "!"},
+    {"google.protobuf.UInt64Value{}", "0u"},
+    {"google.protobuf.FloatValue{value: 3.1416} == 3.1416", "false"},
+    {"google.protobuf.FloatValue{value: 1.5}", "1.5"},
+    {"google.protobuf.DoubleValue{value: 3.1416} == 3.1416", "true"},
+    {"google.protobuf.BoolValue{value: true}", "true"},
+    {"google.protobuf.BoolValue{value: 1}", "!"},
+    {"google.protobuf.BoolValue{}", "false"},
+    {"google.protobuf.StringValue{}", "\"\""},
+    {"google.protobuf.StringValue{value: 'a'} + 'b'", "\"ab\""},
+    {"google.protobuf.BytesValue{value: b'a'}", "b\"61\""},
+    {"google.protobuf.Value{}", "null"},
+    {"google.protobuf.Value{null_value: google.protobuf.NullValue.NULL_VALUE}", "null"},
+    {"google.protobuf.Value{number_value: 12.5}", "12.5"},
+    {"google.protobuf.Value{struct_value: {'a': 1.0}}", "{\"a\": 1.0}"},
+    {"google.protobuf.ListValue{values: [google.protobuf.Value{bool_value: true}]}", "[true]"},
+    {"google.protobuf.ListValue{}", "[]"},
+    {"google.protobuf.Struct{fields: {'a': google.protobuf.Value{string_value: 'b'}}}.a", "\"b\""},
+    {"google.protobuf.Struct{}", "{}"},
+    {"google.protobuf.Timestamp{seconds: 5, nanos: 6}", "@5+6"},
+    {"google.protobuf.Timestamp{nanos: 6, seconds: 5}", "@5+6"},
+    {"google.protobuf.Timestamp{nanos: 6}", "@0+6"},
+    {"google.protobuf.Timestamp{seconds: 253402300800}", "!"},
+    {"google.protobuf.Timestamp{}", "@0+0"},
+    {"google.protobuf.Duration{seconds: 1, nanos: 500000000}", "1.5s"},
+    {"google.protobuf.Duration{}", "0s"},
+    {"google.protobuf.Int32Value{valu: 1}", "?"},
+    {"google.protobuf.Int32Value{value: 1, value: 2}", "?"},
+    {"google.protobuf.Any{value: b''}", "?"},
+    {"x{value: 1}", "?"},
+};
+
+static void test_messages(void **state) {
+    (void)state;
+    each(messages, array_len(messages), (struct expr_scope){0});
+}
+
+static const struct line contained[] = {
+    {"Int32Value{value: 5}", "5"},
+    {"type(duration('1s')) == Duration", "true"},
+    {"Value{null_value: NullValue.NULL_VALUE}", "null"},
+    {".size([1])", "1"},
+    {"math.greatest(1, 2)", "2"},
+    {".math.greatest(1, 2)", "2"},
+};
+
+static void test_contained(void **state) {
+    (void)state;
+    each(contained, array_len(contained),
+         (struct expr_scope){.container = SPAN("google.protobuf")});
+}
+
 /* Without the check everything is found out while it runs. */
 static const struct line unchecked[] = {
     {"1 + 'a'", "!"},
@@ -560,7 +618,8 @@ int main(void) {
         cmocka_unit_test(test_logic),          cmocka_unit_test(test_macros),
         cmocka_unit_test(test_optionals),      cmocka_unit_test(test_blocks),
         cmocka_unit_test(test_spaces),         cmocka_unit_test(test_unchecked),
-        cmocka_unit_test(test_without_macros),
+        cmocka_unit_test(test_without_macros), cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_contained),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,6 +35,11 @@ const struct command commands[] = {
      "become names. --cases FILE runs expressions with expected values, one JSON object a line.\n"
      "Example: sluice eval 'claim.sub.startsWith(\"u\")' --with token.json",
      OPTION_FORMAT | OPTION_EVAL, 0, 1, cli_eval},
+    {"hash", "key|password", "hash an API key or a password for the configuration",
+     "Reads it from standard input: `printf %s KEY | sluice hash key`. A password becomes "
+     "argon2id;\n"
+     "bcrypt and yescrypt can be named in its place.",
+     0, 1, 1, cli_hash},
     {"schema", "", "print the JSON Schema of the configuration, for editors",
      "In the first line of a configuration: # yaml-language-server: $schema=sluice.schema.json", 0,
      0, 0, cli_schema},

@@ -62,6 +62,7 @@ int cli_check(struct cli *c);
 int cli_routes(struct cli *c);
 int cli_explain(struct cli *c);
 int cli_eval(struct cli *c);
+int cli_hash(struct cli *c);
 int cli_schema(struct cli *c);
 int cli_help(struct cli *c);
 int cli_docs(struct cli *c);

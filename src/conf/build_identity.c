@@ -370,8 +370,21 @@ static void identity_headers(struct build *b) {
     b->s->identity = all;
 }
 
+static void hidden_parameters(struct build *b) {
+    struct span *all = arena_zero(b->arena, b->s->authenticator_count * sizeof *all + 1);
+    for (uint32_t i = 0; i < b->s->authenticator_count; i++) {
+        const struct authenticator *by = &b->s->authenticator[i];
+        struct span name =
+            by->kind && by->kind->parameter ? by->kind->parameter(by->conf) : SPAN_NONE;
+        if (name.n)
+            all[b->s->hidden_count++] = name;
+    }
+    b->s->hidden = all;
+}
+
 void build_identity(struct build *b) {
     consumers(b);
     authenticators(b);
     identity_headers(b);
+    hidden_parameters(b);
 }

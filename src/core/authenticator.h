@@ -113,6 +113,9 @@ struct auth_kind {
     /* Its challenge for WWW-Authenticate (RFC 9110 11.6.1) after `fault`;
      * FAULT_MISSING_CREDENTIALS: without an error. NULL or nothing written: it has none. */
     void (*challenge)(const struct authenticator *by, enum fault fault, struct str *out);
+    /* The query parameter that may hold its credential; {NULL, 0}: none. Logs hide its value. May
+     * be NULL. */
+    struct span (*parameter)(const void *conf);
     /* Takes its credential out of the request, for an exchange that goes on (forward: false). May
      * be NULL: there is none that could be taken out. */
     void (*conceal)(const struct authenticator *by, struct exchange *x);

@@ -47,6 +47,9 @@
     F(route, "name of the route; null when none matched")                                          \
     F(service, "name of the service")                                                              \
     F(endpoint, "address of the endpoint")                                                         \
+    F(consumer, "name of the consumer that called; null: none was recognised")                     \
+    F(authenticator, "name of the authenticator that accepted or refused the caller")              \
+    F(auth_error, "code of why nobody was recognised, also where that let the request pass")       \
     F(code, "stable code of the failure; null when there was none")                                \
     F(who, "whose failure: client, gateway or upstream")                                           \
     F(detail, "more about the failure, for the operator only")                                     \

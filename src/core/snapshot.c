@@ -1,5 +1,6 @@
 #include "core/snapshot.h"
 #include "base/env.h"
+#include "http/uri.h"
 
 struct snapshot *snapshot_create(void) {
     struct snapshot *s = mem_alloc(sizeof *s);
@@ -22,6 +23,31 @@ void snapshot_unref_atomic(struct snapshot *s) {
     struct arena a = s->arena;
     mem_free(s);
     arena_finish(&a);
+}
+
+/* Names are compared as a service decodes them. */
+static bool is_hidden(const struct snapshot *s, struct span name) {
+    char buf[256];
+    struct str plain = str_on(buf, sizeof buf);
+    uri_decode(&plain, name, URI_QUERY);
+    for (uint32_t i = 0; i < s->hidden_count; i++)
+        if (span_eq(s->hidden[i], str_span(&plain)))
+            return true;
+    return false;
+}
+
+void snapshot_hide(const struct snapshot *s, struct span text, struct str *out) {
+    ptrdiff_t mark = span_find(text, '?');
+    size_t before = mark < 0 ? 0 : (size_t)mark + 1;
+    str_add(out, span_cut(text, 0, before));
+    struct span rest = span_from(text, before);
+    for (bool first = true; rest.p && rest.n; first = false) {
+        struct span value = span_split(&rest, '&'), name = span_split(&value, '=');
+        str_add(out, first ? SPAN("") : SPAN("&"));
+        str_add(out, name);
+        str_add(out, value.p ? SPAN("=") : SPAN(""));
+        str_add(out, value.p && is_hidden(s, name) ? SPAN("***") : value);
+    }
 }
 
 /* Other addresses allowed: no connection from before is used. */

@@ -202,6 +202,8 @@ struct snapshot {
     uint32_t identity_count;
     const struct span *secret; /* what secret(..) gave: explain hides it */
     uint32_t secret_count;
+    const struct span *hidden; /* query parameters that hold credentials: logs hide their values */
+    uint32_t hidden_count;
     struct authenticator *authenticator; /* core/authenticator.h; written before publishing alone */
     uint32_t authenticator_count;
     const struct consumer *consumer;
@@ -225,6 +227,9 @@ struct snapshot {
 struct snapshot *snapshot_create(void);
 void snapshot_ref_atomic(struct snapshot *s);
 void snapshot_unref_atomic(struct snapshot *s); /* the last one frees */
+
+/* A query, target or URL for people: values of hidden parameters are ***. Into `out`. */
+void snapshot_hide(const struct snapshot *s, struct span text, struct str *out);
 
 /* A thread's own hold on a snapshot: plain counts of its exchanges. */
 struct snapshot_ref {

@@ -114,7 +114,8 @@ static void challenges(struct exchange *x, const struct authenticate_conf *c,
 static enum verdict refuse(struct step *s, const struct authenticator *by, enum fault why,
                            const char *detail) {
     struct exchange *x = s->x;
-    x->asked = by;
+    if (by)
+        x->asked = by;
     x->auth_fault = (unsigned short)why;
     if (!s->filter->observe && fault_table[why].status == 401)
         challenges(x, s->filter->conf, by, why);
@@ -168,6 +169,7 @@ static enum verdict none_left(struct authenticate_step *a) {
         return accepted(s, &a->first);
     if (a->other)
         return refuse(s, a->other_by, a->other, a->other_detail);
+    s->x->asked = c->by[0]; /* for the count of those who say nothing */
     s->x->auth_fault = FAULT_MISSING_CREDENTIALS;
     if (c->optional && !a->accepts) {
         conceal(s->x, c);

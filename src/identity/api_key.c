@@ -128,10 +128,16 @@ static void conceal(const struct authenticator *by, struct exchange *x) {
         credential_drop(x, (enum credential_in)c->in[i], name_in(c, c->in[i]));
 }
 
+static struct span parameter(const void *conf) {
+    const struct api_key_conf *c = conf;
+    return looks_in(c, CREDENTIAL_QUERY) ? c->name : SPAN_NONE;
+}
+
 const struct auth_kind api_key_kind = {.name = "api_key",
                                        .form = &form,
                                        .size = sizeof(struct api_key_conf),
                                        .finish = finish,
                                        .check = check,
                                        .challenge = challenge,
+                                       .parameter = parameter,
                                        .conceal = conceal};

@@ -367,6 +367,11 @@ static void conceal(const struct authenticator *by, struct exchange *x) {
         credential_drop(x, (enum credential_in)c->in, c->place);
 }
 
+static struct span parameter(const void *conf) {
+    const struct jwt_conf *c = conf;
+    return c->in == CREDENTIAL_QUERY ? c->place : SPAN_NONE;
+}
+
 const struct auth_kind jwt_kind = {.name = "jwt",
                                    .form = &jwt_form,
                                    .size = sizeof(struct jwt_conf),
@@ -374,6 +379,7 @@ const struct auth_kind jwt_kind = {.name = "jwt",
                                    .finish = jwt_finish,
                                    .check = check,
                                    .challenge = challenge,
+                                   .parameter = parameter,
                                    .conceal = conceal,
                                    .attach = jwt_attach,
                                    .detach = jwt_detach,

@@ -1,6 +1,6 @@
 #include "observe/log_fields.h"
 #include "base/log.h"
-#include "core/snapshot.h"
+#include "core/authenticator.h"
 #include "observe/log.h"
 
 static const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
@@ -116,6 +116,16 @@ struct line {
     struct log_clock *clock;
 };
 
+/* Without the credentials that stand in its query. Where there are some, what does not fit is cut
+ * off. `buf`: LOG_TEXT_MAX + 4 bytes. */
+static struct span shown(const struct record *r, struct span text, char *buf) {
+    if (!r->snapshot || !r->snapshot->hidden_count || span_find(text, '?') < 0)
+        return text;
+    struct str s = str_on(buf, LOG_TEXT_MAX + 4);
+    snapshot_hide(r->snapshot, text, &s);
+    return str_span(&s);
+}
+
 /* One writer a field, named after it. */
 #define WRITE(name) static void write_##name(struct str *out, const struct line *l)
 
@@ -189,10 +199,14 @@ WRITE(canonical_path) {
     put_quoted(out, l->x->req.path);
 }
 WRITE(query) {
-    put_quoted(out, l->x->req.query);
+    char buf[LOG_TEXT_MAX + 4];
+    ptrdiff_t mark = span_find(l->x->req.target, '?');
+    struct span all = mark < 0 ? SPAN_NONE : span_from(l->x->req.target, (size_t)mark);
+    put_quoted(out, span_from(shown(l->r, all, buf), 1));
 }
 WRITE(target) {
-    put_quoted(out, l->x->req.target);
+    char buf[LOG_TEXT_MAX + 4];
+    put_quoted(out, shown(l->r, l->x->req.target, buf));
 }
 WRITE(status) {
     put_number(out, (uint64_t)(unsigned)l->r->status);
@@ -240,6 +254,16 @@ WRITE(service) {
 WRITE(endpoint) {
     put_quoted(out, l->r->endpoint);
 }
+WRITE(consumer) {
+    put_quoted(out, l->x->caller ? l->x->caller->name : SPAN_NONE);
+}
+WRITE(authenticator) {
+    bool judged = l->x->asked && l->x->auth_fault != FAULT_MISSING_CREDENTIALS;
+    put_quoted(out, judged ? l->x->asked->name : SPAN_NONE);
+}
+WRITE(auth_error) {
+    put_quoted(out, span_z(fault_table[l->x->auth_fault].code));
+}
 WRITE(code) {
     put_quoted(out, span_z(l->r->code));
 }
@@ -253,7 +277,8 @@ WRITE(user_agent) {
     put_quoted(out, hdr_get(&l->x->req, HDR_USER_AGENT));
 }
 WRITE(referer) {
-    put_quoted(out, hdr_get(&l->x->req, HDR_REFERER));
+    char buf[LOG_TEXT_MAX + 4];
+    put_quoted(out, shown(l->r, hdr_get(&l->x->req, HDR_REFERER), buf));
 }
 WRITE(generation) {
     str_u64(out, l->r->snapshot ? l->r->snapshot->generation : 0);
@@ -317,7 +342,8 @@ void log_combined_line(const struct record *r, struct str *out) {
     str_lit(out, "] \"");
     put_or_dash(out, head_method_text(&x->req));
     str_char(out, ' ');
-    put_or_dash(out, x->req.target);
+    char target[LOG_TEXT_MAX + 4], referer[LOG_TEXT_MAX + 4];
+    put_or_dash(out, shown(r, x->req.target, target));
     str_char(out, ' ');
     put_or_dash(out, span_z(x->facts.protocol));
     str_lit(out, "\" ");
@@ -325,7 +351,7 @@ void log_combined_line(const struct record *r, struct str *out) {
     str_char(out, ' ');
     str_u64(out, r->response_body);
     str_lit(out, " \"");
-    put_or_dash(out, hdr_get(&x->req, HDR_REFERER));
+    put_or_dash(out, shown(r, hdr_get(&x->req, HDR_REFERER), referer));
     str_lit(out, "\" \"");
     put_or_dash(out, hdr_get(&x->req, HDR_USER_AGENT));
     str_char(out, '"');

@@ -102,10 +102,19 @@ static void clear_service(struct metrics_local *l, unsigned row) {
     histogram_clear(&l->service[row].answer);
 }
 
-static bool route_taken[ROUTE_ROWS], service_taken[SERVICE_ROWS];
-static bool route_used[ROUTE_ROWS], service_used[SERVICE_ROWS];
+static void clear_auth(struct metrics_local *l, unsigned row) {
+    struct auth_cell *c = &l->auth[row];
+    atomic_store_explicit(&c->accepted, 0, memory_order_relaxed);
+    atomic_store_explicit(&c->waited, 0, memory_order_relaxed);
+    for (unsigned i = 0; i < AUTH_FAULTS; i++)
+        atomic_store_explicit(&c->refused[i], 0, memory_order_relaxed);
+}
+
+static bool route_taken[ROUTE_ROWS], service_taken[SERVICE_ROWS], auth_taken[AUTH_ROWS];
+static bool route_used[ROUTE_ROWS], service_used[SERVICE_ROWS], auth_used[AUTH_ROWS];
 static struct rows routes = {ROUTE_ROWS, route_taken, clear_route};
 static struct rows services = {SERVICE_ROWS, service_taken, clear_service};
+static struct rows auths = {AUTH_ROWS, auth_taken, clear_auth};
 
 /* A row that had another name before is cleared: with its last snapshot its last writer is gone. */
 static unsigned row_take(struct rows *rows, bool *used) {
@@ -146,6 +155,16 @@ static void service_close(void *obj) {
     row_give(&services, ((struct row *)obj)->number);
 }
 
+static void auth_make(void *obj, struct span key) {
+    (void)key;
+    ((struct row *)obj)->number = row_take(&auths, auth_used);
+}
+static void auth_close(void *obj) {
+    row_give(&auths, ((struct row *)obj)->number);
+}
+
+static const struct lasting_kind auth_kind = {"authenticator statistics", sizeof(struct row),
+                                              auth_make, auth_close};
 static const struct lasting_kind route_kind = {"route statistics", sizeof(struct row), route_make,
                                                route_close};
 static const struct lasting_kind service_kind = {"service statistics", sizeof(struct row),
@@ -162,6 +181,11 @@ void metrics_attach(struct snapshot *s) {
         struct service_conf *c = (struct service_conf *)(uintptr_t)&s->service[i];
         c->stats = lasting_get(&service_kind, c->name);
     }
+    for (uint32_t i = 0; i < s->authenticator_count; i++) {
+        struct authenticator *by = &s->authenticator[i];
+        by->stats = lasting_get(&auth_kind, by->name);
+        by->row = ((const struct row *)by->stats)->number;
+    }
 }
 
 void metrics_detach(struct snapshot *s) {
@@ -169,6 +193,8 @@ void metrics_detach(struct snapshot *s) {
         lasting_unref(s->route[i].lasting);
     for (uint32_t i = 0; i < s->service_count; i++)
         lasting_unref(s->service[i].stats);
+    for (uint32_t i = 0; i < s->authenticator_count; i++)
+        lasting_unref(s->authenticator[i].stats);
 }
 
 unsigned metrics_route_row(const struct route *r) {
@@ -178,7 +204,22 @@ unsigned metrics_service_row(const struct service_conf *s) {
     return s && s->stats ? ((const struct row *)s->stats)->number : ROW_NONE;
 }
 
+unsigned metrics_auth_row(const struct authenticator *by) {
+    return by->stats ? by->row : ROW_NONE;
+}
+
 /* Counting */
+
+static void count_auth(struct metrics_local *l, const struct exchange *x) {
+    struct auth_cell *c = &l->auth[metrics_auth_row(x->asked)];
+    unsigned fault = x->auth_fault;
+    if (x->caller)
+        count_add(c->accepted, 1);
+    else if (fault >= AUTH_FAULT_FIRST && fault - AUTH_FAULT_FIRST < AUTH_FAULTS)
+        count_add(c->refused[fault - AUTH_FAULT_FIRST], 1);
+    if (x->auth_waited)
+        count_add(c->waited, 1);
+}
 
 void metrics_record(struct thread *t, const struct record *r) {
     struct metrics_local *l = t->local[LOCAL_METRICS];
@@ -190,6 +231,8 @@ void metrics_record(struct thread *t, const struct record *r) {
     count_add(c->request_bytes, r->request_body);
     count_add(c->response_bytes, r->response_body);
     histogram_add(&c->duration, r->total_ns);
+    if (r->x->asked)
+        count_auth(l, r->x);
     if (r->fault != FAULT_NONE)
         count_add(l->fault[r->fault], 1);
     struct service_cell *s = &l->service[metrics_service_row(r->x->service)];

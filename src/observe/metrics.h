@@ -14,8 +14,9 @@
 #include "observe/text.h"
 
 enum {
-    METRIC_ROUTES = 512,
+    METRIC_ROUTES = 480,
     METRIC_SERVICES = 96,
+    METRIC_AUTHENTICATORS = 32,
     METRIC_ENDPOINTS = 128,   /* told in full; of more only the sums by service */
     METRIC_CERTIFICATES = 64, /* of listeners; more are not told */
     METRIC_SERIES_MAX = 20000,

@@ -408,6 +408,7 @@ void metrics_write(struct text *out, const struct snapshot *s) {
     write_faults(out, &t);
     write_routes(out, s);
     write_services(out, s);
+    metrics_authenticators(out, s);
     metrics_certificates(out, s);
     write_logs(out);
     write_process(out);
@@ -418,6 +419,7 @@ void metrics_write(struct text *out, const struct snapshot *s) {
 enum { HIST_SERIES = HIST_HIGH - HIST_LOW + 3 };
 _Static_assert((METRIC_ROUTES + 2) * (CLASSES + 2 + HIST_SERIES) +
                        (METRIC_SERVICES + 2) * (1 + HIST_SERIES) + METRIC_ENDPOINTS * 8 +
-                       METRIC_CERTIFICATES * 2 + 300 <=
+                       (METRIC_AUTHENTICATORS + 1) * (AUTH_FAULTS + 2) + METRIC_CERTIFICATES * 2 +
+                       300 <=
                    METRIC_SERIES_MAX,
                "the number of series is bounded");

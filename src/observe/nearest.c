@@ -37,7 +37,8 @@ static void tell_one(struct str *s, const struct miss *m) {
 static __attribute__((noinline)) void tell(struct thread *t, const struct record *r) {
     const struct exchange *x = r->x;
     struct miss miss[NEAREST_ROUTES];
-    char text[700], target[LOG_QUOTED_MAX], host[LOG_QUOTED_MAX];
+    char text[700], target[LOG_QUOTED_MAX], host[LOG_QUOTED_MAX], plain[LOG_QUOTED_MAX];
+    struct str asked = str_on(plain, sizeof plain);
     struct str s = str_on(text, sizeof text - 1);
     struct arena a;
     arena_init(&a, &t->loop.arenas);
@@ -45,9 +46,10 @@ static __attribute__((noinline)) void tell(struct thread *t, const struct record
     for (uint32_t i = 0; i < n; i++)
         tell_one(&s, &miss[i]);
     text[s.n] = 0;
+    snapshot_hide(r->snapshot, x->req.target, &asked);
     log_event(LEVEL_INFO, "no_route",
               "%.*s %s at host %s matches no route; nearest: %s request_id=%.*s",
-              SPAN_ARG(head_method_text(&x->req)), log_quoted(x->req.target, target),
+              SPAN_ARG(head_method_text(&x->req)), log_quoted(str_span(&asked), target),
               log_quoted(x->req.host, host), n ? text : "none", (int)x->facts.request_id_len,
               x->facts.request_id);
     arena_finish(&a);

@@ -149,6 +149,33 @@ static void shipped_line(void **state) {
         "\"code\":null,\"who\":null,\"user_agent\":\"curl/8.5.0\"}");
 }
 
+/* Values of parameters that hold credentials never come into a log, however the name is spelt. */
+static void hidden_parameters(void **state) {
+    static const struct span hidden[] = {SPAN("token"), SPAN("k")};
+    static const struct {
+        const char *target, *query, *shown;
+    } row[] = {
+        {"/a?token=s3cret", "\"token=***\"", "\"/a?token=***\""},
+        {"/a?x=1&t%6fken=s3cret&y", "\"x=1&t%6fken=***&y\"", "\"/a?x=1&t%6fken=***&y\""},
+        {"/a?k=1&k=2", "\"k=***&k=***\"", "\"/a?k=***&k=***\""},
+        {"/a?k&tokens=1", "\"k&tokens=1\"", "\"/a?k&tokens=1\""},
+        {"/a?k=", "\"k=***\"", "\"/a?k=***\""},
+        {"/k=1", "null", "\"/k=1\""},
+    };
+    (void)state;
+    struct snapshot snapshot = {.hidden = hidden, .hidden_count = 2, .generation = 7};
+    const struct snapshot *before = s.r.snapshot;
+    struct span target = s.x.req.target;
+    s.r.snapshot = &snapshot;
+    for (size_t i = 0; i < array_len(row); i++) {
+        s.x.req.target = span_z(row[i].target);
+        assert_string_equal(value_of(LOG_FIELD_query), row[i].query);
+        assert_string_equal(value_of(LOG_FIELD_target), row[i].shown);
+    }
+    s.r.snapshot = before;
+    s.x.req.target = target;
+}
+
 static void every_field(void **state) {
     static const struct {
         enum log_field id;
@@ -177,6 +204,9 @@ static void every_field(void **state) {
         {LOG_FIELD_grpc_status, "null"},
         {LOG_FIELD_attempts, "1"},
         {LOG_FIELD_detail, "null"},
+        {LOG_FIELD_consumer, "null"},
+        {LOG_FIELD_authenticator, "null"},
+        {LOG_FIELD_auth_error, "null"},
         {LOG_FIELD_referer, "null"},
         {LOG_FIELD_generation, "7"},
     };
@@ -668,6 +698,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         T(shipped_line),
         T(every_field),
+        T(hidden_parameters),
         T(addresses),
         T(names_are_found),
         T(nothing_leaves_its_string),

@@ -5,7 +5,7 @@
 /* ---- how it is written ------------------------------------------------------------------------
  */
 
-enum { CHALLENGE_MAX = 512, HEADER_MAX = 8192, AUTHENTICATORS_MAX = 16 };
+enum { CHALLENGE_MAX = 512, HEADER_MAX = 8192, AUTHENTICATORS_MAX = 16, GROUPS_MAX = 256 };
 
 #define A(member) FIELD(struct authenticate_conf, member)
 static const struct schema_type ref = {.kind = SCHEMA_REF,
@@ -79,7 +79,7 @@ const struct policy authenticate_policy = {.name = "authenticate",
 struct authenticate_step {
     struct step step;
     struct auth auth;    /* of the authenticator that is being asked */
-    struct caller first; /* `all`: what the first said */
+    struct caller *said; /* `all`: what those said that accepted */
     enum fault other;    /* a credential that the others may take: the answer if none does */
     const char *other_detail;
     const struct authenticator *other_by;
@@ -124,13 +124,76 @@ static enum verdict refuse(struct step *s, const struct authenticator *by, enum 
 
 /* ---- who it is ---- */
 
-static enum fault set_headers(struct exchange *x, const struct authenticator *by) {
+/* {NULL, 0}: it is null. */
+static enum fault text_of(struct exchange *x, const struct template *t, struct span *out) {
     struct template_values v = facts_values(x);
+    struct expr_error err = {0};
+    *out = SPAN_NONE;
+    switch (template_text(t, &x->arena, &v, HEADER_MAX, out, &err)) {
+    case TEMPLATE_FINE:
+    case TEMPLATE_NULL:
+        return FAULT_NONE;
+    case TEMPLATE_UNSAFE:
+        return FAULT_HEADER_REFUSED;
+    case TEMPLATE_FAILED:
+    case TEMPLATE_LONG:
+        break;
+    }
+    facts_failed(x, t->source, &err);
+    return FAULT_EXPRESSION_FAILED;
+}
+
+/* A list of texts, or one text. */
+static enum fault groups_of(struct exchange *x, const struct template *t, struct caller *who) {
+    struct template_values v = facts_values(x);
+    struct expr_error err = {0};
+    struct value list, one;
+    enum template_result r = template_value(t, &x->arena, &v, HEADER_MAX, &list, &err);
+    if (r != TEMPLATE_FINE && r != TEMPLATE_NULL) {
+        facts_failed(x, t->source, &err);
+        return FAULT_EXPRESSION_FAILED;
+    }
+    bool many = list.kind == VALUE_LIST;
+    uint32_t n = many ? value_count(&list) : list.kind == VALUE_STRING;
+    if (n > GROUPS_MAX)
+        n = GROUPS_MAX;
+    struct span *group = arena_alloc(&x->arena, n * sizeof *group + 1);
+    who->group = group;
+    who->group_count = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        one = many ? value_at(&list, &x->arena, i) : list;
+        if (one.kind == VALUE_STRING)
+            group[who->group_count++] = value_span(&one);
+    }
+    return FAULT_NONE;
+}
+
+/* What the claims say of the consumer; one of that name in the file lends the rest. */
+static enum fault name_consumer(struct exchange *x, struct caller *who) {
+    const struct authenticator *by = who->by;
+    enum fault why = FAULT_NONE;
+    if (by->consumer.name) {
+        struct span name;
+        why = text_of(x, by->consumer.name, &name);
+        const struct consumer *c = name.n ? consumer_by_name(x->snap->snapshot, name) : NULL;
+        if (c)
+            caller_of_consumer(who, c);
+        who->name = name;
+    }
+    if (!why && by->consumer.plan)
+        why = text_of(x, by->consumer.plan, &who->plan);
+    if (!why && by->consumer.groups)
+        why = groups_of(x, by->consumer.groups, who);
+    return why;
+}
+
+static enum fault set_headers(struct exchange *x, const struct authenticator *by) {
     for (uint32_t i = 0; i < by->header_count; i++) {
         struct span value;
-        if (!template_eval(by->header[i].value, &x->arena, &v, HEADER_MAX, &value))
-            return FAULT_EXPRESSION_FAILED;
-        if (hdr_set(&x->req, by->header[i].name, span_trim(value), ORIGIN_CONFIG))
+        enum fault why = text_of(x, by->header[i].value, &value);
+        if (why)
+            return why;
+        if (value.p && hdr_set(&x->req, by->header[i].name, span_trim(value), ORIGIN_CONFIG))
             return FAULT_HEADER_REFUSED;
     }
     return FAULT_NONE;
@@ -143,20 +206,23 @@ static void conceal(struct exchange *x, const struct authenticate_conf *c) {
             c->by[i]->kind->conceal(c->by[i], x);
 }
 
-static enum verdict accepted(struct step *s, const struct caller *who) {
-    const struct authenticate_conf *c = s->filter->conf;
+/* `who`: of each authenticator that accepted; the first one's is the exchange's. */
+static enum verdict accepted(struct step *s, struct caller *who, uint32_t n) {
     struct exchange *x = s->x;
-    x->caller = who;
-    x->asked = who->by;
     enum fault why = FAULT_NONE;
-    for (uint32_t i = 0; !why && i < c->count; i++)
-        if (c->every || c->by[i] == who->by)
-            why = set_headers(x, c->by[i]);
-    if (why) {
-        x->auth_fault = (unsigned short)why;
-        return exchange_answer(x, why, "an identity header");
+    for (uint32_t i = n; !why && i-- > 0;) {
+        x->caller = &who[i];
+        why = name_consumer(x, &who[i]);
+        if (!why)
+            why = set_headers(x, who[i].by);
     }
-    conceal(x, c);
+    x->asked = who->by;
+    if (why) {
+        x->caller = NULL;
+        x->auth_fault = (unsigned short)why;
+        return exchange_answer(x, why, "consumer or identity headers");
+    }
+    conceal(x, s->filter->conf);
     return NEXT;
 }
 
@@ -166,7 +232,7 @@ static enum verdict none_left(struct authenticate_step *a) {
     struct step *s = &a->step;
     const struct authenticate_conf *c = s->filter->conf;
     if (c->every && a->accepts == c->count)
-        return accepted(s, &a->first);
+        return accepted(s, a->said, a->accepts);
     if (a->other)
         return refuse(s, a->other_by, a->other, a->other_detail);
     s->x->asked = c->by[0]; /* for the count of those who say nothing */
@@ -184,6 +250,13 @@ static void keep_other(struct authenticate_step *a) {
     a->other = a->auth.fault;
     a->other_detail = a->auth.detail;
     a->other_by = a->auth.by;
+}
+
+static void remember(struct authenticate_step *a) {
+    const struct authenticate_conf *c = a->step.filter->conf;
+    if (!a->said)
+        a->said = arena_alloc(&a->step.x->arena, c->count * sizeof *a->said);
+    a->said[a->accepts++] = a->auth.caller;
 }
 
 static void resumed(struct auth *auth, enum auth_result r);
@@ -212,9 +285,8 @@ static enum verdict go(struct authenticate_step *a, enum auth_result r) {
             return refuse(&a->step, a->auth.by, a->auth.fault, a->auth.detail);
         case AUTH_OK:
             if (!c->every)
-                return accepted(&a->step, &a->auth.caller);
-            if (!a->accepts++)
-                a->first = a->auth.caller;
+                return accepted(&a->step, &a->auth.caller, 1);
+            remember(a);
             break;
         case AUTH_OTHER:
             keep_other(a);

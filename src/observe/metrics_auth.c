@@ -37,7 +37,7 @@ static void write_waits(struct text *out, struct metric_label by, const struct a
 }
 
 static void each(struct text *out, const struct snapshot *s,
-                 void (*write)(struct text *, struct metric_label, const struct auth_sum *)) {
+                 void (*put)(struct text *, struct metric_label, const struct auth_sum *)) {
     bool others = false;
     for (uint32_t i = 0; i < s->authenticator_count; i++) {
         struct auth_sum sum = {.row = metrics_auth_row(&s->authenticator[i])};
@@ -45,12 +45,12 @@ static void each(struct text *out, const struct snapshot *s,
         if (sum.row < ROW_NAMES)
             continue;
         metrics_each(add, &sum);
-        write(out, (struct metric_label){"authenticator", s->authenticator[i].name}, &sum);
+        put(out, (struct metric_label){"authenticator", s->authenticator[i].name}, &sum);
     }
     struct auth_sum sum = {.row = ROW_OTHER};
     metrics_each(add, &sum);
     if (others)
-        write(out, (struct metric_label){"authenticator", SPAN("(other)")}, &sum);
+        put(out, (struct metric_label){"authenticator", SPAN("(other)")}, &sum);
 }
 
 void metrics_authenticators(struct text *out, const struct snapshot *s) {

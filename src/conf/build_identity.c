@@ -358,15 +358,27 @@ static void authenticators(struct build *b) {
     }
 }
 
+static const struct span *kind_headers(const struct authenticator *by, uint32_t *count) {
+    *count = 0;
+    return by->kind && by->kind->sets && by->conf ? by->kind->sets(by->conf, count) : NULL;
+}
+
 /* What services are told of callers, nobody else may tell them. */
 static void identity_headers(struct build *b) {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < b->s->authenticator_count; i++)
-        n += b->s->authenticator[i].header_count;
+    uint32_t n = 0, own;
+    for (uint32_t i = 0; i < b->s->authenticator_count; i++) {
+        kind_headers(&b->s->authenticator[i], &own);
+        n += b->s->authenticator[i].header_count + own;
+    }
     struct span *all = arena_zero(b->arena, n * sizeof *all + 1);
-    for (uint32_t i = 0; i < b->s->authenticator_count; i++)
-        for (uint32_t k = 0; k < b->s->authenticator[i].header_count; k++)
-            all[b->s->identity_count++] = b->s->authenticator[i].header[k].name;
+    for (uint32_t i = 0; i < b->s->authenticator_count; i++) {
+        const struct authenticator *by = &b->s->authenticator[i];
+        const struct span *name = kind_headers(by, &own);
+        for (uint32_t k = 0; k < by->header_count; k++)
+            all[b->s->identity_count++] = by->header[k].name;
+        for (uint32_t k = 0; k < own; k++)
+            all[b->s->identity_count++] = name[k];
+    }
     b->s->identity = all;
 }
 

@@ -122,6 +122,10 @@ struct auth_kind {
     /* On the answer's way back, for an exchange that this authenticator let pass (a session cookie
      * renewed). May be NULL. */
     void (*answered)(struct auth *a);
+    /* Headers that it sets for services (lower case): stripped from clients everywhere. May be
+     * NULL.
+     */
+    const struct span *(*sets)(const void *conf, uint32_t *count);
     /* Once per snapshot, before it is published and when it is freed: takes and drops what lasts
      * (`lasting` below), starts background work. May be NULL. */
     void (*attach)(struct snapshot *s, struct authenticator *by);

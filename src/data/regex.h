@@ -27,7 +27,7 @@ struct regex_error {
 /* NULL: *err says why. */
 must_use struct regex *regex_compile(struct span pattern, struct regex_error *err);
 /* Of characters, not bytes: pattern and subjects are UTF-8, (?i) folds as Unicode does, \d \w \s
- * stay ASCII. Bytes that are no UTF-8 match nothing. */
+ * stay ASCII. A subject that is no UTF-8 is REGEX_FAILED. */
 must_use struct regex *regex_compile_text(struct span pattern, struct regex_error *err);
 void regex_free(struct regex *r);
 

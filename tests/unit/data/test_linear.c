@@ -271,12 +271,71 @@ static void test_sizes(void **state) {
         }
 }
 
+static uint64_t seed = 20240229;
+
+static uint32_t any(uint32_t below) {
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(seed >> 33) % below;
+}
+
+/* Pieces whose meaning is the same in PCRE2. */
+static void make_pattern(struct str *s, unsigned pieces) {
+    static const char *const piece[] = {
+        "a",    "b",      "c",        "é",           ".",       "[ab]", "[^a]",  "\\d",
+        "\\W",  "^",      "$",        "\\b",         "\\B",     "a|b",  "|",     "*",
+        "+",    "?",      "*?",       "+?",          "??",      "{2}",  "{0,2}", "{1,}",
+        "{0}",  "{1,3}?", "(",        ")",           "(?:",     "(?i)", "(?s)",  "(?i:",
+        "(?U)", "[é-ü]",  "\\Qa*\\E", "[[:alpha:]]", "\\x{e9}", "1",    "_",     "\n",
+    };
+    while (pieces--)
+        str_add(s, span_z(piece[any(array_len(piece))]));
+}
+
+static void make_subject(struct str *s, unsigned pieces) {
+    static const char *const piece[] = {"a", "b", "c", "é", "A", "1", "_", "\n", " ", "*", "ab"};
+    while (pieces--)
+        str_add(s, span_z(piece[any(array_len(piece))]));
+}
+
+/* Random patterns on random subjects: PCRE2 must say the same, and find the same beginning. */
+static void test_same_as_pcre2(void **state) {
+    unsigned compared = 0, found = 0;
+    (void)state;
+    for (unsigned i = 0; i < 60000; i++) {
+        struct arena a;
+        char pattern[256], subject[64];
+        struct str p = str_on(pattern, sizeof pattern), t = str_on(subject, sizeof subject);
+        struct regex_error err, other;
+        const struct linear *r;
+        struct regex *pcre2 = NULL;
+        struct span g[REGEX_GROUPS_MAX], h[REGEX_GROUPS_MAX];
+        make_pattern(&p, 1 + any(9));
+        make_subject(&t, any(9));
+        arena_init(&a, NULL);
+        if (linear_compile(&a, str_span(&p), &r, &err) == LINEAR_FINE &&
+            (pcre2 = regex_compile_text(str_span(&p), &other)) != NULL) {
+            uint64_t steps = 100000;
+            enum regex_result got = match(&a, r, str_span(&t), g, 1, &steps);
+            enum regex_result want = regex_match(pcre2, str_span(&t), h, 1);
+            if (want != REGEX_FAILED) {
+                compared++;
+                found += want == REGEX_YES;
+                if (got != want || (got == REGEX_YES && !(g[0].p == h[0].p && g[0].n == h[0].n)))
+                    fail_msg("%.*s on %.*s: %d, not %d", SPAN_ARG(str_span(&p)),
+                             SPAN_ARG(str_span(&t)), got, want);
+            }
+        }
+        regex_free(pcre2);
+        arena_finish(&a);
+    }
+    assert_true(compared > 10000 && found > 3000);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_matches),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_work),
-        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_matches),       cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_work),          cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_same_as_pcre2),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include "core/canned.h"
 #include "core/facts.h"
 #include "core/forward.h"
+#include "core/route_when.h"
 #include "core/targets.h"
 #include "filter/rewrite.h"
 
@@ -108,7 +109,8 @@ static void find_rejected(struct explained *e) {
 
 static enum fault find_route(struct explained *e) {
     struct exchange *x = e->x;
-    router_find_request(e->s->router, &x->req, e->listener, &e->found);
+    struct route_judge judge = route_judge(x);
+    router_find_request(e->s->router, &x->req, e->listener, &judge, &e->found);
     const struct route *r = e->found.route;
     find_rejected(e);
     if (!r)

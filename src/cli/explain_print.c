@@ -17,6 +17,8 @@ const char *explain_why(const struct miss *m) {
         return "query";
     case MISS_COOKIE:
         return "cookie";
+    case MISS_WHEN:
+        return "when";
     case MISS_NONE:
     case MISS_OUTRANKED:
         break;

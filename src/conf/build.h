@@ -92,6 +92,8 @@ struct narrowed {
     uint64_t listeners; /* 0: all */
     struct value_match *value[3];
     uint32_t values[3];
+    struct node *when[YAML_DEPTH]; /* of each level that has one */
+    uint32_t whens;
     unsigned priority;
 };
 

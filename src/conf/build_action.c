@@ -28,7 +28,26 @@ static uint32_t weight_of(struct node *n) {
     return (uint32_t)w;
 }
 
-static void add_target(struct build *b, struct forward_conf *f, struct target *t, struct node *n) {
+/* NULL: it has none, or a wrong one. */
+static const struct expr *target_when(struct build *b, struct node *n,
+                                      const struct fact_captures *captures) {
+    struct node *when = n->kind == NODE_MAP ? node_get(n, "when") : NULL;
+    struct schema_fill fill = build_fill(b, captures);
+    return there(when) ? schema_cel(&fill, when, SCOPE_REQUEST, true) : NULL;
+}
+
+/* Both would say how many requests go there. */
+static void weight_and_when(struct build *b, struct node *n) {
+    struct node *weight = n->kind == NODE_MAP ? node_get(n, "weight") : NULL;
+    if (there(weight))
+        diag_add(
+            b->diags, DIAG_W0110, weight->at,
+            "this weight says nothing: a target with a `when` takes all requests that it holds "
+            "for");
+}
+
+static void add_target(struct build *b, struct forward_conf *f, struct target *t, struct node *n,
+                       const struct fact_captures *captures) {
     struct node *name = n->kind == NODE_MAP ? node_get(n, "service") : n;
     if (!there(name) || name->kind != NODE_SCALAR || name->bad)
         return;
@@ -36,11 +55,24 @@ static void add_target(struct build *b, struct forward_conf *f, struct target *t
     uint32_t weight = n->kind == NODE_MAP ? weight_of(n) : 1;
     if (!s)
         return;
-    if (weight == 0)
+    const struct expr *when = target_when(b, n, captures);
+    if (when)
+        weight_and_when(b, n);
+    else if (weight == 0)
         diag_add(b->diags, DIAG_W0110, n->at, "the weight of %.*s is 0: it gets no requests",
                  SPAN_ARG(s->name));
-    t[f->target_count++] = (struct target){s, weight, build_where(b, n)};
+    weight = when ? 0 : weight;
+    t[f->target_count++] = (struct target){s, weight, when, build_where(b, n)};
+    f->conditional |= when != NULL;
     f->weight_sum += weight;
+}
+
+static void no_weights(struct build *b, const struct forward_conf *f, const struct node *list) {
+    const char *text = f->conditional ? "no target is left for requests that no `when` holds for"
+                                      : "the weights of all targets are 0";
+    struct diag *d = diag_add(b->diags, DIAG_E0308, list->at, "%s", text);
+    if (f->conditional)
+        diag_help(b->diags, d, "add a target without `when`");
 }
 
 static void forward(struct build *b, struct node *n, const struct policy_level *p, struct route *r,
@@ -53,9 +85,9 @@ static void forward(struct build *b, struct node *n, const struct policy_level *
     struct target *t = arena_zero(b->arena, (count + 1) * sizeof *t);
     f->target = t;
     for (uint32_t i = 0; there(list) && i < count; i++)
-        add_target(b, f, t, many ? list->item[i] : list);
+        add_target(b, f, t, many ? list->item[i] : list, captures);
     if (f->target_count && !f->weight_sum)
-        diag_add(b->diags, DIAG_E0308, list->at, "the weights of all targets are 0");
+        no_weights(b, f, list);
     struct schema_fill fill = build_fill(b, captures);
     if (n->kind == NODE_MAP)
         schema_fill(&fill, &schema_to_type, n, f);

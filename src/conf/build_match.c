@@ -390,6 +390,8 @@ void match_narrow(struct build *b, struct node *match, struct narrowed *out) {
     for (int of = 0; of < 3; of++)
         if (usable(n = node_get(match, value_keys[of])) && n->kind == NODE_MAP)
             narrow_values(b, (enum value_of)of, n, out);
+    if (usable(n = node_get(match, "when")) && out->whens < array_len(out->when))
+        out->when[out->whens++] = n;
     uint64_t priority;
     if (usable(n = node_get(match, "priority")) && n->kind == NODE_SCALAR &&
         parse_dec(node_plain(n), 1000000, &priority))

@@ -138,6 +138,23 @@ static struct span listener_names(struct build *b, uint64_t bits) {
     return span_z(all);
 }
 
+/* With the captures of this very route, though a group may have written it. */
+static void whens(struct build *b, const struct narrowed *n, const struct fact_captures *captures,
+                  struct route_match *m) {
+    struct schema_fill f = build_fill(b, captures);
+    struct route_when *when = arena_zero(b->arena, n->whens * sizeof *when + 1);
+    f.scopes = 0; /* nobody is authenticated before a route is found */
+    f.no_caller =
+        "is not known yet where a route is chosen, before authentication; to choose by who "
+        "calls, give a target of `to` a `when`";
+    for (uint32_t i = 0; i < n->whens; i++) {
+        const struct expr *e = schema_cel(&f, n->when[i], SCOPE_REQUEST, true);
+        if (e)
+            when[m->when_count++] = (struct route_when){e, build_where(b, n->when[i])};
+    }
+    m->when = when;
+}
+
 struct route_match *match_finish(struct build *b, const struct narrowed *n,
                                  struct fact_captures *captures) {
     struct route_match *m = arena_zero(b->arena, sizeof *m);
@@ -162,6 +179,7 @@ struct route_match *match_finish(struct build *b, const struct narrowed *n,
     m->listener_text = listener_names(b, n->listeners);
     memcpy(m->value, n->value, sizeof m->value);
     memcpy(m->value_count, n->values, sizeof m->value_count);
+    whens(b, n, captures, m);
     m->priority = (int)n->priority;
     return m;
 }

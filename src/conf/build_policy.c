@@ -185,6 +185,10 @@ static const struct expr *policy_when(struct schema_fill *f, const struct filter
                                       struct node *n) {
     if (ops->phase <= PHASE_IDENTIFY)
         f->scopes &= ~(unsigned)SCOPE_CALLER;
+    f->no_caller = ops->phase <= PHASE_IDENTIFY
+                       ? "is not known yet where this policy stands, before "
+                         "or in authentication"
+                       : NULL;
     return schema_cel(f, n, SCOPE_REQUEST, true);
 }
 

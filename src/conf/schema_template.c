@@ -31,6 +31,7 @@ static void names_for(const struct schema_fill *f, unsigned scopes, struct facts
     facts_names(out, scopes | f->scopes, f->captures);
     out->keep = f->keep;
     out->keep_ctx = f->keep_ctx;
+    out->no_caller = f->no_caller;
 }
 
 static const struct template *compile(const struct schema_fill *f, struct node *n,

@@ -37,7 +37,8 @@ static const struct schema_field match[] = {
     {ROW("header", values, "Values of header fields."), .flags = FIELD_NO_FILL},
     {ROW("query", values, "Values of query parameters."), .flags = FIELD_NO_FILL},
     {ROW("cookie", values, "Values of cookies."), .flags = FIELD_NO_FILL},
-    LATER("when", type_cel, "A further condition."),
+    {ROW("when", type_cel, "A further condition, of what is known before authentication."),
+     .flags = FIELD_NO_FILL},
     {ROW("priority", priority, "Before routes with a smaller one, whatever their conditions."),
      .flags = FIELD_NO_FILL, .shipped = "0"},
 };
@@ -54,7 +55,8 @@ static const struct schema_field target[] = {
     {ROW("service", type_service_ref, "The service."), .flags = FIELD_REQUIRED | FIELD_NO_FILL},
     {ROW("weight", weight, "Its share of the requests beside the other targets."),
      .flags = FIELD_NO_FILL, .shipped = "1"},
-    LATER("when", type_cel, "Requests that go there before any weight."),
+    {ROW("when", type_cel, "Requests that go there before any weight: to the first that holds."),
+     .flags = FIELD_NO_FILL},
 };
 const struct schema_object schema_target = {.name = "target",
                                             SCHEMA_OBJECT_OF(target),

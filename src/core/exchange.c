@@ -2,7 +2,7 @@
 #include "core/chain.h"
 #include "core/forward.h"
 #include "core/problem.h"
-#include "core/route.h"
+#include "core/route_when.h"
 #include "core/streams.h"
 #include "core/thread.h"
 
@@ -186,7 +186,8 @@ static void take_whole(struct exchange *x, const struct route *r) {
 /* Finds the route, or the fault that stands for it. */
 static enum fault find_route(struct exchange *x) {
     struct route_found f unzeroed;
-    router_find_request(x->snap->snapshot->router, &x->req, x->facts.listener, &f);
+    struct route_judge judge = route_judge(x);
+    router_find_request(x->snap->snapshot->router, &x->req, x->facts.listener, &judge, &f);
     if (!f.route) {
         if (!f.path_matched)
             return FAULT_NO_ROUTE;

@@ -40,6 +40,7 @@ struct facts_names {
     /* Whoever frees the constant regular expressions of the snapshot. */
     void (*keep)(void *ctx, struct regex *r);
     void *keep_ctx;
+    const char *no_caller; /* why claim and consumer are not known here; NULL: no authenticate */
 };
 void facts_names(struct facts_names *out, unsigned scopes, const struct fact_captures *captures);
 

@@ -140,7 +140,10 @@ static const char *missing(void *ctx, struct arena *a, struct span name) {
         {"vars", "is put in when the file is read, in templates: ${vars.name}"},
     };
     struct span word = first_word(name);
-    (void)ctx;
+    const struct facts_names *n = ctx;
+    bool caller = span_eq(word, SPAN("claim")) || span_eq(word, SPAN("consumer"));
+    if (caller && n->no_caller)
+        return arena_fmt(a, "`%.*s` %s", SPAN_ARG(word), n->no_caller);
     for (size_t i = 0; i < array_len(known); i++)
         if (span_eq(word, span_z(known[i].name)))
             return arena_fmt(a, "`%.*s` %s", SPAN_ARG(word), known[i].why);

@@ -12,6 +12,7 @@ struct finder {
     const struct router *r;
     const struct head *h;
     const struct listener_conf *l;
+    const struct route_judge *judge;
     struct route_found *out;
     const struct candidate *best;
     enum method method;
@@ -74,10 +75,55 @@ static void note_method(struct finder *f, const struct candidate *c) {
     }
 }
 
+/* ---- captures ------------------------------------------------------------------------------- */
+
+static void groups(const struct finder *f, const struct candidate *c, struct span *out) {
+    struct span group[REGEX_GROUPS_MAX];
+    if (regex_match(c->path->regex, f->h->path, group, REGEX_GROUPS_MAX) != REGEX_YES)
+        return;
+    for (unsigned i = 0; i < c->captures; i++)
+        out[i] = c->from[i] < 0 ? SPAN_NONE : group[c->from[i]];
+}
+
+static void captures(const struct finder *f, const struct candidate *c, struct span *out) {
+    struct span path = f->h->path;
+    if (c->path && c->path->regex) {
+        groups(f, c, out);
+        return;
+    }
+    for (unsigned i = 0; i < c->captures; i++) {
+        if (c->from[i] < 0)
+            continue;
+        unsigned at = (unsigned)c->from[i];
+        uint32_t from = at < f->pieces ? f->piece[at].from : f->rest;
+        out[i] = c->tail == (int)i ? span_from(path, from) : span_cut(path, from, f->piece[at].len);
+    }
+}
+
+/* ---- candidates ----------------------------------------------------------------------------- */
+
+/* Apart, so that routes without a `when` don't pay for its memory. */
+static __attribute__((noinline)) bool whens_hold(struct finder *f, const struct candidate *c) {
+    const struct route_match *m = c->route->match;
+    struct span capture[CAPTURES_MAX] = {{0}};
+    if (!f->judge)
+        return false;
+    captures(f, c, capture);
+    for (uint32_t i = 0; i < m->when_count; i++)
+        if (!f->judge->holds(f->judge->ctx, c->route, &m->when[i], f->h, capture))
+            return false;
+    return true;
+}
+
+static bool conditions(struct finder *f, const struct candidate *c) {
+    const struct route_match *m = c->route->match;
+    return route_conditions(m, f->h, f->l) && (!m->when_count || whens_hold(f, c));
+}
+
 static bool fits(struct finder *f, const struct candidate *c) {
     bool method = f->method != METHOD_OTHER ? c->any_method || (c->methods >> f->method & 1)
                                             : route_method(c->route->match, f->h);
-    if (method == f->collect || (!c->plain && !route_conditions(c->route->match, f->h, f->l)))
+    if (method == f->collect || (!c->plain && !conditions(f, c)))
         return false;
     if (f->collect)
         note_method(f, c);
@@ -183,35 +229,19 @@ static void try_hosts(struct finder *f) {
     try_host(f, f->r->any_host);
 }
 
-static void groups(const struct finder *f) {
-    const struct candidate *c = f->best;
-    struct span group[REGEX_GROUPS_MAX];
-    if (regex_match(c->path->regex, f->h->path, group, REGEX_GROUPS_MAX) != REGEX_YES)
-        return;
-    for (unsigned i = 0; i < c->captures; i++)
-        f->out->capture[i] = c->from[i] < 0 ? SPAN_NONE : group[c->from[i]];
-}
-
-static void captures(const struct finder *f) {
-    const struct candidate *c = f->best;
-    struct span path = f->h->path;
-    for (unsigned i = 0; i < c->captures; i++) {
-        if (c->from[i] < 0)
-            continue;
-        unsigned at = (unsigned)c->from[i];
-        uint32_t from = at < f->pieces ? f->piece[at].from : f->rest;
-        f->out->capture[i] =
-            c->tail == (int)i ? span_from(path, from) : span_cut(path, from, f->piece[at].len);
-    }
-}
-
 void router_find(const struct router *r, const struct head *h, const struct listener_conf *l,
                  struct route_found *out) {
+    router_find_judged(r, h, l, NULL, out);
+}
+
+void router_find_judged(const struct router *r, const struct head *h, const struct listener_conf *l,
+                        const struct route_judge *j, struct route_found *out) {
     struct finder f UNSET; /* most of its pieces are never used */
     f.r = r;
     f.h = h;
     f.method = head_method(h);
     f.l = l;
+    f.judge = j;
     f.out = out;
     f.best = NULL;
     f.collect = f.slash = false;
@@ -221,10 +251,7 @@ void router_find(const struct router *r, const struct head *h, const struct list
     try_hosts(&f);
     if (f.best) {
         out->route = f.best->route;
-        if (f.best->path && f.best->path->regex)
-            groups(&f);
-        else
-            captures(&f);
+        captures(&f, f.best, out->capture);
         return;
     }
     f.collect = true;
@@ -233,19 +260,20 @@ void router_find(const struct router *r, const struct head *h, const struct list
 
 /* What scripts may ask with POST they ask first with OPTIONS, which no route need offer. */
 static bool find_asked(const struct router *r, const struct head *h, const struct listener_conf *l,
-                       struct route_found *out) {
+                       const struct route_judge *j, struct route_found *out) {
     struct span method = hdr_find(h, SPAN("access-control-request-method"));
     if (!method.n || !hdr_has(h, HDR_ORIGIN))
         return false;
     struct head asked = *h;
     asked.method = method_lookup(method);
     asked.method_text = method;
-    router_find(r, &asked, l, out);
+    router_find_judged(r, &asked, l, j, out);
     return out->route && out->route->preflights;
 }
 
 void router_find_request(const struct router *r, const struct head *h,
-                         const struct listener_conf *l, struct route_found *out) {
-    if (likely(h->method != METHOD_OPTIONS) || !find_asked(r, h, l, out))
-        router_find(r, h, l, out);
+                         const struct listener_conf *l, const struct route_judge *j,
+                         struct route_found *out) {
+    if (likely(h->method != METHOD_OPTIONS) || !find_asked(r, h, l, j, out))
+        router_find_judged(r, h, l, j, out);
 }

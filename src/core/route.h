@@ -50,6 +50,12 @@ struct path_match { /* one alternative of `path` */
     struct where where;
 };
 
+struct expr;
+struct route_when { /* CEL, judged for a request that meets all other conditions */
+    const struct expr *expr;
+    struct where where;
+};
+
 struct route_match {
     struct span *host; /* lower-case; "*.suffix"; none: any */
     uint32_t host_count;
@@ -65,6 +71,8 @@ struct route_match {
     struct where listener_where;
     struct value_match *value[3]; /* by enum value_of */
     uint32_t value_count[3];
+    const struct route_when *when; /* of the groups, then the route's own: all must hold */
+    uint32_t when_count;
     int priority;
 };
 enum value_of { VALUE_HEADER, VALUE_QUERY, VALUE_COOKIE };
@@ -96,17 +104,28 @@ struct route_found {
     struct span allow_other[8];
     uint32_t allow_other_count;
 };
-/* Matches by head and listener. Allocates nothing. */
+/* Who evaluates `when`: the router knows heads, and expressions ask for more (core/route_when.h).
+ * It is asked for routes whose other conditions hold, the best first; `capture` are its path's. */
+struct route_judge {
+    bool (*holds)(void *ctx, const struct route *r, const struct route_when *w,
+                  const struct head *h, const struct span *capture);
+    void *ctx;
+};
+/* Matches by head and listener. Allocates nothing. Without a judge routes with a `when` are passed
+ * over. */
 void router_find(const struct router *r, const struct head *h, const struct listener_conf *l,
                  struct route_found *out);
+void router_find_judged(const struct router *r, const struct head *h, const struct listener_conf *l,
+                        const struct route_judge *j, struct route_found *out);
 
 /* The same for a request: a CORS preflight (the Fetch standard) finds the route of the method that
  * it asks for, where that answers preflights; else what OPTIONS finds. */
 void router_find_request(const struct router *r, const struct head *h,
-                         const struct listener_conf *l, struct route_found *out);
+                         const struct listener_conf *l, const struct route_judge *j,
+                         struct route_found *out);
 
 /* Why a route did not match: the first condition that failed, in the order host, path, listener,
- * method, header, query, cookie. */
+ * method, header, query, cookie, when. */
 enum miss_kind {
     MISS_NONE,
     MISS_HOST,
@@ -116,6 +135,7 @@ enum miss_kind {
     MISS_HEADER,
     MISS_QUERY,
     MISS_COOKIE,
+    MISS_WHEN,
     MISS_OUTRANKED
 };
 struct miss {
@@ -127,6 +147,10 @@ struct miss {
 };
 void route_why_not(const struct route *r, const struct head *h, const struct listener_conf *l,
                    struct arena *a, struct miss *out);
+/* A `when` is only named by that, and not evaluated. This says which one of a MISS_WHEN is not
+ * true; if all are, MISS_NONE. */
+void route_why_when(struct miss *m, const struct head *h, const struct listener_conf *l,
+                    const struct route_judge *j, struct arena *a);
 /* The nearest misses of a request that matched nothing, best first. Costs a look at every route
  * (bounded by `look_max`): for the operator's log and explain only. Returns how many. */
 uint32_t router_nearest(const struct snapshot *s, const struct head *h,

@@ -25,7 +25,7 @@ unsigned route_condition_count(const struct route_match *m) {
     n += m->listeners != 0;
     for (int i = 0; i < 3; i++)
         n += m->value_count[i];
-    return n;
+    return n + m->when_count;
 }
 
 /* One value that stands there, against a condition that wants something to stand there. */

@@ -3,6 +3,7 @@
  * into their own. Runs once, when a configuration is read; the work is bounded.
  */
 #include "core/route_tree.h"
+#include "expr/expr.h"
 #include <stdlib.h>
 
 enum { PAIRS_MAX = 4000000, GROUP_PLAIN = 64, COVER_NODES = 512, COVER_LOOK = 64 };
@@ -280,9 +281,25 @@ static bool methods_cover(const struct route_match *a, const struct route_match 
     return true;
 }
 
+/* Where the same stands in both, one holds with the other; captures of two paths differ. */
+static bool when_stands(const struct route_match *m, const struct route_when *w) {
+    struct span source = expr_source(w->expr);
+    for (uint32_t i = 0; i < m->when_count; i++)
+        if (span_eq(expr_source(m->when[i].expr), source))
+            return !memmem(source.p, source.n, "path", 4);
+    return false;
+}
+
+static bool whens_cover(const struct route_match *a, const struct route_match *b) {
+    for (uint32_t i = 0; i < a->when_count; i++)
+        if (!when_stands(b, &a->when[i]))
+            return false;
+    return true;
+}
+
 static bool conditions_cover(const struct route_match *a, const struct route_match *b) {
     bool listeners = !a->listeners || (b->listeners && !(b->listeners & ~a->listeners));
-    return listeners && methods_cover(a, b) && values_cover(a, b);
+    return listeners && methods_cover(a, b) && values_cover(a, b) && whens_cover(a, b);
 }
 
 struct cover {

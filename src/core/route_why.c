@@ -1,5 +1,6 @@
 /* Why routes did not match: for explain and the operator's log, never on a request's way. */
 #include "core/route_tree.h"
+#include "expr/expr.h"
 
 enum { LOOK_MAX = 20000 };
 
@@ -131,6 +132,8 @@ static void values_why(const struct route_match *m, const struct head *h, struct
             }
         }
     out->kind = MISS_NONE;
+    if (m->when_count)
+        miss_at(out, MISS_WHEN, m->when[0].where, expr_source(m->when[0].expr));
 }
 
 void route_why_not(const struct route *r, const struct head *h, const struct listener_conf *l,
@@ -148,6 +151,34 @@ void route_why_not(const struct route *r, const struct head *h, const struct lis
         miss_at(out, MISS_METHOD, m->method_where, method_text(m, a));
     else
         values_why(m, h, a, out);
+}
+
+/* ---- when ----------------------------------------------------------------------------------- */
+
+struct spy { /* a judge who remembers what failed */
+    const struct route_judge *judge;
+    const struct route_when *failed;
+};
+
+static bool spy_holds(void *ctx, const struct route *r, const struct route_when *w,
+                      const struct head *h, const struct span *capture) {
+    struct spy *s = ctx;
+    bool yes = s->judge->holds(s->judge->ctx, r, w, h, capture);
+    s->failed = yes ? s->failed : w;
+    return yes;
+}
+
+/* The router itself finds the captures: one for this route alone. */
+void route_why_when(struct miss *m, const struct head *h, const struct listener_conf *l,
+                    const struct route_judge *j, struct arena *a) {
+    struct spy spy = {.judge = j};
+    struct route_judge judge = {spy_holds, &spy};
+    struct route_found found;
+    router_find_judged(router_build(a, m->route, 1, NULL), h, l, &judge, &found);
+    if (found.route)
+        miss_at(m, MISS_NONE, m->route->where, SPAN_NONE);
+    else if (spy.failed)
+        miss_at(m, MISS_WHEN, spy.failed->where, expr_source(spy.failed->expr));
 }
 
 /* ---- the nearest misses ------------------------------------------------------------------------

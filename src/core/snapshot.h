@@ -124,13 +124,15 @@ uint64_t service_identity(const struct service_conf *s);
 
 struct target {
     const struct service_conf *service;
-    uint32_t weight;
+    uint32_t weight;         /* 0 where it has a `when` */
+    const struct expr *when; /* NULL: by weight */
     struct where where;
 };
 
 struct forward_conf { /* back_conf of `proxy` */
     const struct target *target;
     uint32_t target_count, weight_sum;
+    bool conditional;              /* some target has a `when`; not all have */
     const struct template *sticky; /* NULL: by weight alone */
     uint64_t timeout_ms;           /* 0: the service's */
 };

@@ -63,8 +63,19 @@ static const struct target *by_turn(const struct exchange *x, const struct forwa
     return &c->target[i];
 }
 
+/* The first whose `when` is true; one that fails is false. */
+static const struct target *by_condition(struct exchange *x, const struct forward_conf *c) {
+    for (uint32_t i = 0; i < c->target_count; i++)
+        if (c->target[i].when && facts_test(x, c->target[i].when) == EXPR_TRUE)
+            return &c->target[i];
+    return NULL;
+}
+
 const struct target *targets_choose(struct exchange *x, const struct forward_conf *c) {
     struct span key = SPAN_NONE;
+    const struct target *first = unlikely(c->conditional) ? by_condition(x, c) : NULL;
+    if (first)
+        return first;
     if (c->target_count == 1)
         return &c->target[0];
     if (c->sticky) {

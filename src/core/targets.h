@@ -1,6 +1,7 @@
 /*
- * targets - which target of a route takes a request: by weight, or by key.
+ * targets - which target of a route takes a request: by condition, by weight, or by key.
  *
+ * The first whose `when` holds takes it. Else it is between those that have none.
  * Without `sticky` the targets take turns by weight, evenly spread, each thread in its own round.
  * With it the same key goes to the same target on every thread and gateway, for as long as the
  * weights stay; a changed weight moves only those keys that the change is about. A key that is

@@ -17,8 +17,8 @@ static bool allowed(uint64_t second) {
 }
 
 static const char *condition(enum miss_kind kind) {
-    static const char *const name[] = {"",       "host",  "path",   "listener",     "method",
-                                       "header", "query", "cookie", "another route"};
+    static const char *const name[] = {"",       "host",  "path",   "listener", "method",
+                                       "header", "query", "cookie", "when",     "another route"};
     _Static_assert(array_len(name) == MISS_OUTRANKED + 1, "a name for every kind");
     return name[kind];
 }

@@ -20,8 +20,12 @@ static enum fault put_headers(struct exchange *x, const struct respond_conf *c,
                               const struct template_values *v) {
     for (uint32_t i = 0; i < c->header_count; i++) {
         struct span value;
-        if (!template_eval(c->header[i].value, &x->arena, v, HEADER_MAX, &value))
-            return FAULT_HEADER_REFUSED;
+        enum template_result r =
+            template_text(c->header[i].value, &x->arena, v, HEADER_MAX, &value, NULL);
+        if (r == TEMPLATE_NULL)
+            continue; /* not sent */
+        if (r != TEMPLATE_FINE)
+            return r == TEMPLATE_FAILED ? FAULT_EXPRESSION_FAILED : FAULT_HEADER_REFUSED;
         /* A list of cookies or links may stand there: set-cookie must not be joined. */
         enum fault f = hdr_put(&x->resp, c->header[i].name, span_trim(value), ORIGIN_CONFIG);
         if (f)

@@ -25,6 +25,7 @@ const struct command commands[] = {
      "Prints the chosen route, why each other one was rejected, the policies in their order and "
      "where\n"
      "each setting came from, and the request that the service would get. Nothing is sent.\n"
+     "Who calls is yours to say, with --claims and --consumer: no credential is looked at.\n"
      "URL is a whole URL or a path. Example: sluice explain GET http://shop.example/api/orders/7 "
      "-H 'x-beta: 1'",
      OPTION_CONFIG | OPTION_FORMAT | OPTION_REQUEST, 2, 2, cli_explain},
@@ -85,7 +86,9 @@ void cli_usage(const struct command *c, FILE *f) {
     if (c->options & OPTION_REQUEST)
         fprintf(f, "  -H, --header 'N: V'   a header field of the request; several may be given\n"
                    "  -d, --data TEXT       its body\n"
-                   "  --listener NAME       the listener that it comes by (else the first)\n");
+                   "  --listener NAME       the listener that it comes by (else the first)\n"
+                   "  --claims FILE         who calls: JSON that `claim` is worth, as a token's\n"
+                   "  --consumer NAME       who calls: one of `consumers`; both may be given\n");
     if (c->options & OPTION_EVAL)
         fprintf(f, "  --with FILE           JSON whose members are names in the expression\n"
                    "  --cases FILE          run these cases instead; exit code 1 if one fails\n");

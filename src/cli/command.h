@@ -17,7 +17,7 @@ enum option_bit {
     OPTION_SARIF = 4,  /* --format sarif too */
     OPTION_RUN = 8,
     OPTION_RUN_DIR = 16,
-    OPTION_REQUEST = 32, /* -H, -d, --listener */
+    OPTION_REQUEST = 32, /* -H, -d, --listener, --claims, --consumer */
     OPTION_EVAL = 64,    /* --with, --cases */
 };
 
@@ -28,7 +28,7 @@ struct cli {
     unsigned files;
     const char *header[HEADERS_MAX];
     unsigned headers;
-    const char *data, *listener;
+    const char *data, *listener, *claims, *consumer;
     const char *with, *cases;
     enum diag_format format;
     const char *argument[ARGUMENTS_MAX];

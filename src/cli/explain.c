@@ -1,11 +1,13 @@
 #include "cli/explain.h"
 #include "back/canned.h"
 #include "base/env.h"
+#include "base/log.h"
 #include "core/canned.h"
 #include "core/facts.h"
 #include "core/forward.h"
 #include "core/route_when.h"
 #include "core/targets.h"
+#include "filter/authenticate.h"
 #include "filter/rewrite.h"
 
 enum { REQUEST_MAX = 128 * 1024, BODY_MAX = 64 * 1024, EXTRA_FIELDS = 16 };
@@ -86,6 +88,29 @@ static enum fault parse(struct explained *e, struct span text) {
 
 /* --- what the gateway makes of it --- */
 
+static bool when_holds(void *ctx, const struct route *r, const struct route_when *w,
+                       const struct head *h, const struct span *capture) {
+    struct explained *e = ctx;
+    struct route_judge real = route_judge(e->x);
+    bool yes = real.holds(real.ctx, r, w, h, capture);
+    if (!yes) /* the captures are still there */
+        e->failed = explain_test(e, w->expr);
+    return yes;
+}
+
+/* Which of its conditions, and whether it failed. */
+static void why_when(struct explained *e, struct miss *m) {
+    struct route_judge judge = {when_holds, e};
+    if (m->kind != MISS_WHEN)
+        return;
+    e->failed.is = TEST_NONE;
+    route_why_when(m, &e->x->req, e->listener, &judge, &e->x->arena);
+    if (m->kind == MISS_WHEN && e->failed.is == TEST_FAILED)
+        m->wanted = span_z(
+            arena_fmt(&e->x->arena, "%.*s, which fails: %s", SPAN_ARG(m->wanted), e->failed.why));
+    e->failed.is = TEST_NONE;
+}
+
 static void find_rejected(struct explained *e) {
     const struct snapshot *s = e->s;
     struct arena *a = &e->x->arena;
@@ -94,6 +119,8 @@ static void find_rejected(struct explained *e) {
         e->rejected_count =
             router_nearest(s, &e->x->req, e->listener, a, e->rejected, REJECTED_MAX);
         e->rejected_more = s->route_count - e->rejected_count - (e->found.route ? 1 : 0);
+        for (uint32_t i = 0; i < e->rejected_count; i++)
+            why_when(e, &e->rejected[i]);
         return;
     }
     for (uint32_t i = 0; i < s->route_count; i++) {
@@ -101,6 +128,7 @@ static void find_rejected(struct explained *e) {
             continue;
         struct miss *m = &e->rejected[e->rejected_count++];
         route_why_not(&s->route[i], &e->x->req, e->listener, a, m);
+        why_when(e, m);
         m->route = &s->route[i];
         if (m->kind == MISS_NONE)
             m->kind = MISS_OUTRANKED;
@@ -126,13 +154,28 @@ static enum fault find_route(struct explained *e) {
                                                                               : FAULT_NONE;
 }
 
+/* The first authenticator stands for whichever would have known the caller. */
+static enum fault accept_caller(struct explained *e, const struct authenticate_conf *c) {
+    must(c->count); /* the loader saw to it */
+    e->caller.by = c->by[0];
+    return authenticate_accept(c, e->x, &e->caller, 1);
+}
+
 static enum fault run_filters(struct explained *e) {
     struct exchange *x = e->x;
-    struct template_values v = facts_values(x);
-    for (unsigned i = 0; i < x->plan->count; i++) {
-        const struct filter *f = &x->plan->filter[i];
-        enum fault fault =
-            f->ops == &rewrite_ops ? rewrite_apply(f->conf, &x->req, &v) : FAULT_NONE;
+    struct template_values v = explain_values(e);
+    const struct plan *p = route_whole(x->route);
+    for (unsigned i = 0; i < p->count; i++) {
+        const struct filter *f = &p->filter[i];
+        enum fault fault = FAULT_NONE;
+        if (f->when)
+            e->when[i] = explain_test(e, f->when);
+        if (!explain_runs(f, &e->when[i]))
+            continue;
+        if (f->ops == &rewrite_ops)
+            fault = rewrite_apply(f->conf, &x->req, &v);
+        else if (f->ops == &authenticate_ops && e->called)
+            fault = accept_caller(e, f->conf);
         if (fault)
             return fault;
     }
@@ -184,7 +227,7 @@ static void upstream(struct explained *e, const struct forward_conf *conf) {
 }
 
 static enum fault respond(struct explained *e, const struct respond_conf *c) {
-    struct template_values v = facts_values(e->x);
+    struct template_values v = explain_values(e);
     e->status = c->status;
     e->content_type = c->content_type;
     if (c->has_file)
@@ -196,7 +239,7 @@ static enum fault respond(struct explained *e, const struct respond_conf *c) {
 
 static enum fault answer(struct explained *e) {
     const struct plan *p = e->x->plan;
-    struct template_values v = facts_values(e->x);
+    struct template_values v = explain_values(e);
     if (strcmp(p->back->name, "proxy") == 0)
         upstream(e, p->back_conf);
     else if (p->back == &canned_respond)
@@ -310,7 +353,14 @@ bool explain_run(struct cli *c, struct snapshot *s, struct explained *e, int *co
     if (e->listener->tls)
         x->facts.tls = &e->tls;
     e->url = u.target;
+    x->front_data = e;
+    log_event_level(LEVEL_ERROR); /* what fails is told below */
+    if (!explain_caller(c, e, code)) {
+        explain_finish(e);
+        return false;
+    }
     e->fault = follow(e, text);
+    log_event_level(LEVEL_INFO);
     hide_secrets(e);
     *code = CLI_FINE;
     return true;

@@ -7,11 +7,19 @@
 #pragma once
 #include "cli/command.h"
 #include "cli/jout.h"
-#include "core/route.h"
+#include "core/authenticator.h"
+#include "core/route_when.h"
 #include "core/thread.h"
 #include "tls/info.h"
 
 enum { REJECTED_MAX = 64 };
+
+/* What an expression came to. */
+struct explained_test {
+    enum { TEST_NONE, TEST_TRUE, TEST_FALSE, TEST_FAILED, TEST_CALLER } is;
+    const struct expr *expr;
+    const char *why; /* FAILED */
+};
 
 struct explained {
     struct snapshot *s;
@@ -24,9 +32,13 @@ struct explained {
     struct route_found found;
     struct miss *rejected; /* of other routes */
     uint32_t rejected_count, rejected_more;
-    const struct target *target; /* to a service */
-    struct span upstream;        /* the request as it would be sent */
-    int status;                  /* respond, redirect */
+    struct caller caller;                    /* as --claims and --consumer say */
+    bool called;                             /* they said something */
+    struct explained_test when[FILTERS_MAX]; /* of the policies of route_whole */
+    struct explained_test failed;            /* the expression that an answer 500 is about */
+    const struct target *target;             /* to a service */
+    struct span upstream;                    /* the request as it would be sent */
+    int status;                              /* respond, redirect */
     struct span location, body, content_type;
     struct tls_info tls; /* as a client of today would make it, by a listener with TLS */
 };
@@ -34,6 +46,16 @@ struct explained {
 /* False: the command was misused; *code says how it ends. */
 bool explain_run(struct cli *c, struct snapshot *s, struct explained *e, int *code);
 void explain_finish(struct explained *e);
+
+/* explain_caller.c: who calls, as the options say. False: told what is wrong with them. */
+bool explain_caller(struct cli *c, struct explained *e, int *code);
+/* Judged without a word to the log. CALLER: it depends on who calls, and nobody said. */
+struct explained_test explain_test(const struct explained *e, const struct expr *x);
+/* "true", "false", "fails: ..". */
+const char *explain_test_text(struct arena *a, const struct explained_test *t);
+/* Whether a filter runs, by its `when`. */
+bool explain_runs(const struct filter *f, const struct explained_test *t);
+struct template_values explain_values(struct explained *e);
 
 void explain_text(struct cli *c, const struct explained *e);
 void explain_json(struct cli *c, const struct explained *e);

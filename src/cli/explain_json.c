@@ -83,6 +83,27 @@ static void put_policy(struct jout *j, const struct explained *e, const struct f
     jout_close(j, '}');
 }
 
+/* The policies, and what the `when` of those that have one came to. */
+static void put_policies(struct jout *j, const struct explained *e) {
+    const struct plan *p = route_whole(e->found.route);
+    jout_open(j, "policies", '[');
+    for (unsigned i = 0; i < p->count; i++)
+        jout_text(j, NULL, span_z(p->filter[i].ops->name));
+    jout_close(j, ']');
+    jout_open(j, "conditions", '[');
+    for (unsigned i = 0; i < p->count; i++) {
+        if (!p->filter[i].when)
+            continue;
+        jout_open(j, NULL, '{');
+        jout_text(j, "policy", span_z(p->filter[i].ops->name));
+        jout_text(j, "when", expr_source(p->filter[i].when));
+        jout_text(j, "result", span_z(explain_test_text(&e->x->arena, &e->when[i])));
+        jout_text(j, "runs", explain_runs(&p->filter[i], &e->when[i]) ? SPAN("yes") : SPAN("no"));
+        jout_close(j, '}');
+    }
+    jout_close(j, ']');
+}
+
 static void put_route(struct jout *j, const struct explained *e) {
     const struct route *r = e->found.route;
     jout_open(j, "route", '{');
@@ -98,10 +119,7 @@ static void put_route(struct jout *j, const struct explained *e) {
     }
     jout_close(j, '}');
     jout_close(j, '}');
-    jout_open(j, "policies", '[');
-    for (unsigned i = 0; i < route_whole(r)->count; i++)
-        jout_text(j, NULL, span_z(route_whole(r)->filter[i].ops->name));
-    jout_close(j, ']');
+    put_policies(j, e);
     jout_open(j, "settings", '[');
     for (uint32_t i = 0; i < r->setting_count; i++)
         explain_put_setting(j, &r->settings[i]);
@@ -177,6 +195,10 @@ static void put_answer(struct jout *j, const struct explained *e) {
     if (e->fault) {
         jout_text(j, "code", span_z(f->code));
         jout_text(j, "detail", span_z(f->text));
+        if (e->failed.is) {
+            jout_text(j, "expression", expr_source(e->failed.expr));
+            jout_text(j, "result", span_z(explain_test_text(&e->x->arena, &e->failed)));
+        }
     } else if (e->location.n) {
         jout_text(j, "location", e->location);
     } else {

@@ -90,6 +90,16 @@ static bool is_policy(const struct route *r, const struct setting *s) {
     return false;
 }
 
+static void print_when(const struct explained *e, const struct filter *f) {
+    const struct explained_test *t = &e->when[f - route_whole(e->found.route)->filter];
+    if (!f->when)
+        return;
+    printf("  %-18s when: %s", "", explain_test_text(&e->x->arena, t));
+    if (t->is == TEST_FALSE || t->is == TEST_FAILED)
+        printf(explain_runs(f, t) ? "; it runs all the same" : "; so it is skipped");
+    printf("\n");
+}
+
 static void print_policy(const struct explained *e, const struct filter *f) {
     const struct setting *s = setting_of(e->found.route, f);
     const char *web = explain_grpc_web(f);
@@ -99,6 +109,7 @@ static void print_policy(const struct explained *e, const struct filter *f) {
         struct span form = explain_policy(&e->x->arena, f);
         printf("  %-18s %-32.*s shipped\n", f->ops->name, SPAN_ARG(form));
     }
+    print_when(e, f);
     if (f->observe)
         printf("  %-18s observed only\n", "");
     if (web)
@@ -143,6 +154,24 @@ static void print_service(const struct explained *e) {
         printf("  %-18s %.*s\n", "certificate for", SPAN_ARG(explain_tls_name(s)));
 }
 
+/* Of the targets with a `when` up to the one that was taken. */
+static void print_choice(const struct explained *e, const struct forward_conf *conf) {
+    if (e->target->when)
+        printf(" (its `when` holds)");
+    else
+        printf(" (one of %u targets, weight %u of %u)", conf->target_count, e->target->weight,
+               conf->weight_sum);
+    for (uint32_t i = 0; i < conf->target_count && &conf->target[i] != e->target; i++) {
+        if (!conf->target[i].when)
+            continue;
+        struct explained_test t = explain_test(e, conf->target[i].when);
+        printf("\n  not to %.*s: its `when` %s%s (", SPAN_ARG(conf->target[i].service->name),
+               t.is == TEST_FALSE ? "is " : "", explain_test_text(&e->x->arena, &t));
+        explain_print_where(&conf->target[i].where);
+        printf(")");
+    }
+}
+
 static void print_upstream(const struct cli *c, const struct explained *e) {
     must(e->found.route && e->found.route->plan.back_conf); /* a proxy has one */
     const struct forward_conf *conf = e->found.route->plan.back_conf;
@@ -151,8 +180,7 @@ static void print_upstream(const struct cli *c, const struct explained *e) {
     printf("\nrequest to %.*s by %s%s", SPAN_ARG(to->name), to->tls ? "TLS and " : "",
            explain_protocol(to));
     if (conf->target_count > 1)
-        printf(" (one of %u targets, weight %u of %u)", conf->target_count, e->target->weight,
-               conf->weight_sum);
+        print_choice(e, conf);
     printf("\n");
     struct span rest = e->upstream;
     for (bool first = true; rest.p && rest.n; first = false) {
@@ -171,6 +199,9 @@ static void print_upstream(const struct cli *c, const struct explained *e) {
 static void print_fault(const struct explained *e) {
     const struct fault_info *f = &fault_table[e->fault];
     printf("\nanswer  %d %s: %s\n", f->status, f->code, f->text);
+    if (e->failed.is)
+        printf("  `%.*s` %s\n", SPAN_ARG(expr_source(e->failed.expr)),
+               explain_test_text(&e->x->arena, &e->failed));
 }
 
 static void print_answer(const struct cli *c, const struct explained *e) {

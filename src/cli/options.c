@@ -48,6 +48,14 @@ static int take_listener(struct cli *c, const char *v) {
     c->listener = v;
     return -1;
 }
+static int take_claims(struct cli *c, const char *v) {
+    c->claims = v;
+    return -1;
+}
+static int take_consumer(struct cli *c, const char *v) {
+    c->consumer = v;
+    return -1;
+}
 static int take_with(struct cli *c, const char *v) {
     c->with = v;
     return -1;
@@ -94,6 +102,8 @@ static const struct option options[] = {
     {"--header", 'H', true, OPTION_REQUEST, take_header},
     {"--data", 'd', true, OPTION_REQUEST, take_data},
     {"--listener", 0, true, OPTION_REQUEST, take_listener},
+    {"--claims", 0, true, OPTION_REQUEST, take_claims},
+    {"--consumer", 0, true, OPTION_REQUEST, take_consumer},
     {"--with", 0, true, OPTION_EVAL, take_with},
     {"--cases", 0, true, OPTION_EVAL, take_cases},
     {"--no-supervisor", 0, false, OPTION_RUN, take_no_supervisor},

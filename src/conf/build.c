@@ -4,6 +4,7 @@
 #include "conf/show.h"
 #include "core/log_conf.h"
 #include "data/regex.h"
+#include <stdlib.h>
 
 struct where build_where(struct build *b, const struct node *n) {
     return (struct where){b->file[n->at.file], n->at.line, n->at.column};
@@ -27,6 +28,33 @@ static void constant_regex(void *ctx, struct regex *r) {
     regex_keep(ctx, r);
 }
 
+static void expression_placed(void *ctx, const struct expr *e, struct mark at) {
+    struct build *b = ctx;
+    if (b->places == b->places_cap) {
+        uint32_t cap = b->places_cap ? b->places_cap * 2 : 64;
+        b->place = mem_realloc(b->place, b->places_cap * sizeof *b->place, cap * sizeof *b->place);
+        b->places_cap = cap;
+    }
+    b->place[b->places++] =
+        (struct expr_place){expr_source(e).p, {b->file[at.file], at.line, at.column}};
+}
+
+static int by_source(const void *pa, const void *pb) {
+    const struct expr_place *a = pa, *b = pb;
+    return a->source < b->source ? -1 : a->source > b->source;
+}
+
+static void keep_places(struct build *b) {
+    struct expr_place *all = arena_alloc(b->arena, b->places * sizeof *all + 1);
+    if (b->places) {
+        qsort(b->place, b->places, sizeof *b->place, by_source);
+        memcpy(all, b->place, b->places * sizeof *all);
+    }
+    b->s->place = all;
+    b->s->place_count = b->places;
+    mem_free(b->place);
+}
+
 struct schema_fill build_fill(struct build *b, const struct fact_captures *captures) {
     return (struct schema_fill){.arena = b->arena,
                                 .tree = b->tree,
@@ -35,6 +63,8 @@ struct schema_fill build_fill(struct build *b, const struct fact_captures *captu
                                 .scopes = b->scopes,
                                 .keep = constant_regex,
                                 .keep_ctx = b->regexes,
+                                .placed = expression_placed,
+                                .placed_ctx = b,
                                 .outbounds = &b->outbounds};
 }
 
@@ -267,6 +297,7 @@ static void build_all(struct build *b) {
 }
 
 static void finish(struct build *b) {
+    keep_places(b);
     map_finish(&b->services);
     for (int i = 0; i < REFERS_COUNT; i++)
         map_finish(&b->names.map[i]);

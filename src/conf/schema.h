@@ -57,6 +57,9 @@ struct schema_fill {
     unsigned scopes;                          /* enum fact_scope: names beside those of a type */
     void (*keep)(void *ctx, struct regex *r); /* who frees constant regular expressions; or NULL */
     void *keep_ctx;
+    /* Told of every expression, with its place; or NULL. */
+    void (*placed)(void *ctx, const struct expr *e, struct mark at);
+    void *placed_ctx;
     const char
         *no_caller; /* why `claim` and `consumer` are not among them; NULL: no authenticate */
     struct outbounds *outbounds; /* who makes services of URLs; NULL: nobody */

@@ -34,6 +34,23 @@ static void names_for(const struct schema_fill *f, unsigned scopes, struct facts
     out->no_caller = f->no_caller;
 }
 
+/* The expressions stand in it in their order. In free data, a document made of many texts, the
+ * place of the whole must do. */
+static void place_parts(const struct schema_fill *f, const struct node *n, struct span source,
+                        const struct template *t) {
+    bool whole = n->kind == NODE_SCALAR && span_eq(source, node_template(n));
+    size_t at = 0;
+    for (uint32_t i = 0; f->placed && i < t->count; i++) {
+        struct span e = t->part[i].expr ? expr_source(t->part[i].expr) : SPAN_NONE;
+        const char *found = e.n ? memmem(source.p + at, source.n - at, e.p, e.n) : NULL;
+        if (!t->part[i].expr)
+            continue;
+        at = found ? (size_t)(found - source.p) : at;
+        f->placed(f->placed_ctx, t->part[i].expr,
+                  whole ? node_template_mark(f->diags, n, at, 1) : n->at);
+    }
+}
+
 static const struct template *compile(const struct schema_fill *f, struct node *n,
                                       struct span source, enum template_place place,
                                       unsigned scopes) {
@@ -45,6 +62,8 @@ static const struct template *compile(const struct schema_fill *f, struct node *
         expression_wrong(f, n, source, &e,
                          span_starts(span_from(source, e.at), SPAN("${")) ? DIAG_E0501
                                                                           : DIAG_E0502);
+    if (t)
+        place_parts(f, n, source, t);
     return t;
 }
 
@@ -77,6 +96,8 @@ const struct expr *schema_cel(const struct schema_fill *f, struct node *n, unsig
         e.at += before;
         expression_wrong(f, n, all, &e, DIAG_E0506);
     }
+    if (x && f->placed)
+        f->placed(f->placed_ctx, x, node_template_mark(f->diags, n, before, 1));
     return x;
 }
 

@@ -4,6 +4,7 @@
 #include "core/thread.h"
 #include "data/json.h"
 #include "http/uri.h"
+#include <stdio.h>
 
 static struct span decode(struct arena *a, struct span enc, enum uri_place place) {
     if (!enc.n ||
@@ -214,15 +215,45 @@ static struct span get_encoded(void *ctx, struct arena *a, const struct expr_ref
     return split ? SPAN_NONE : s;
 }
 
+/* NULL: an expression that the file does not have. */
+static const struct where *place_of(const struct exchange *x, const char *source) {
+    const struct snapshot *s = x->snap ? x->snap->snapshot : NULL;
+    uint32_t from = 0, to = s ? s->place_count : 0;
+    while (from < to) {
+        uint32_t mid = from + (to - from) / 2;
+        if (s->place[mid].source == source)
+            return &s->place[mid].where;
+        if (s->place[mid].source < source)
+            from = mid + 1;
+        else
+            to = mid;
+    }
+    return NULL;
+}
+
+static void failed(void *ctx, const struct expr *e, const struct expr_error *err) {
+    facts_failed(ctx, expr_source(e), err);
+}
+
 struct template_values facts_values(struct exchange *x) {
-    return (struct template_values){.get = get, .get_encoded = get_encoded, .ctx = x};
+    return (struct template_values){
+        .get = get, .get_encoded = get_encoded, .failed = failed, .ctx = x};
 }
 
 void facts_failed(struct exchange *x, struct span source, const struct expr_error *err) {
+    char quoted[LOG_QUOTED_MAX], at[64] = "";
+    const struct where *w = place_of(x, source.p);
     count_up(x->thread, expression_errors);
-    log_event(LEVEL_WARNING, "expression", "route \"%.*s\": `%.*s`: %s (column %zu)",
-              SPAN_ARG(x->route ? x->route->name : SPAN("")), SPAN_ARG(source),
-              err->text ? err->text : "failed", err->at + 1);
+    if (!log_event_wanted(LEVEL_WARNING))
+        return;
+    if (source.n > err->len && err->at + err->len <= source.n)
+        (void)snprintf(at, sizeof at, " at `%.*s`", (int)(err->len < 48 ? err->len : 48),
+                       source.p + err->at);
+    log_event(LEVEL_WARNING, "expression", "%s:%u: %s failed%s: %s route=\"%.*s\" request_id=%.*s",
+              w && w->file ? w->file : "-", w ? w->line : 0, log_quoted(source, quoted), at,
+              err->text ? err->text : "no reason is known",
+              SPAN_ARG(x->route ? x->route->name : SPAN("")), (int)x->facts.request_id_len,
+              x->facts.request_id);
 }
 
 /* ---- conditions -------------------------------------------------------------------------------

@@ -53,6 +53,8 @@
     F(code, "stable code of the failure; null when there was none")                                \
     F(who, "whose failure: client, gateway or upstream")                                           \
     F(detail, "more about the failure, for the operator only")                                     \
+    F(observed,                                                                                    \
+      "what policies in mode: observe would have refused: 'cors cors_refused'; null: nothing")     \
     F(user_agent, "the request's User-Agent")                                                      \
     F(referer, "the request's Referer")                                                            \
     F(generation, "number of the configuration that was in force")

@@ -181,7 +181,11 @@ static bool put_headers(struct exchange *x, const struct error_answer *e,
                         const struct template_values *v) {
     for (uint32_t i = 0; i < e->header_count; i++) {
         struct span value;
-        if (!template_eval(e->header[i].value, &x->arena, v, BODY_MAX, &value) ||
+        enum template_result r =
+            template_text(e->header[i].value, &x->arena, v, BODY_MAX, &value, NULL);
+        if (r == TEMPLATE_NULL)
+            continue; /* not sent */
+        if (r != TEMPLATE_FINE ||
             hdr_set(&x->resp, e->header[i].name, span_trim(value), ORIGIN_CONFIG))
             return false;
     }

@@ -181,6 +181,11 @@ struct setting {
 
 struct router;
 
+struct expr_place {     /* where an expression was written, for messages */
+    const char *source; /* expr_source(e).p */
+    struct where where;
+};
+
 struct snapshot {
     atomic_uint refs;
     struct arena arena;
@@ -211,6 +216,8 @@ struct snapshot {
     const struct consumer *consumer;
     uint32_t consumer_count;
     const struct consumer_index *consumers; /* by key, name, subject */
+    const struct expr_place *place;         /* of every expression, by `source` */
+    uint32_t place_count;
     struct limits_conf limits;
     const struct log_conf *log;
     const struct errors_conf *errors; /* of defaults, for what finds no route; NULL: the shipped */

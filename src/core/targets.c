@@ -80,10 +80,8 @@ const struct target *targets_choose(struct exchange *x, const struct forward_con
         return &c->target[0];
     if (c->sticky) {
         struct template_values v = facts_values(x);
-        if (!template_eval(c->sticky, &x->arena, &v, KEY_MAX, &key)) {
-            count_up(x->thread, expression_errors);
+        if (!template_eval(c->sticky, &x->arena, &v, KEY_MAX, &key))
             key = SPAN_NONE;
-        }
     }
     return key.n ? targets_by_key(c, key) : by_turn(x, c);
 }

@@ -43,6 +43,8 @@ struct template_values {
     struct span (*get_encoded)(void *ctx, struct arena *a, const struct expr_ref *ref);
     /* The caller's own parts, already encoded; may be NULL. */
     struct span (*group)(void *group_ctx, struct arena *a, const struct template_part *part);
+    /* Told of every expression that fails; may be NULL. */
+    void (*failed)(void *ctx, const struct expr *e, const struct expr_error *err);
     void *ctx, *group_ctx;
 };
 

@@ -87,6 +87,8 @@ static bool evaluate(struct evaluation *e, const struct expr *x, struct value *o
     struct expr_run run = {.arena = e->a, .get = e->v->get, .ctx = e->v->ctx};
     if (expr_eval(x, &run, out))
         return true;
+    if (e->v->failed)
+        e->v->failed(e->v->ctx, x, &run.error);
     if (e->err)
         *e->err = run.error;
     return false;

@@ -127,9 +127,8 @@ static enum verdict refuse(struct step *s, const struct authenticator *by, enum 
 /* {NULL, 0}: it is null. */
 static enum fault text_of(struct exchange *x, const struct template *t, struct span *out) {
     struct template_values v = facts_values(x);
-    struct expr_error err = {0};
     *out = SPAN_NONE;
-    switch (template_text(t, &x->arena, &v, HEADER_MAX, out, &err)) {
+    switch (template_text(t, &x->arena, &v, HEADER_MAX, out, NULL)) {
     case TEMPLATE_FINE:
     case TEMPLATE_NULL:
         return FAULT_NONE;
@@ -139,20 +138,16 @@ static enum fault text_of(struct exchange *x, const struct template *t, struct s
     case TEMPLATE_LONG:
         break;
     }
-    facts_failed(x, t->source, &err);
     return FAULT_EXPRESSION_FAILED;
 }
 
 /* A list of texts, or one text. */
 static enum fault groups_of(struct exchange *x, const struct template *t, struct caller *who) {
     struct template_values v = facts_values(x);
-    struct expr_error err = {0};
     struct value list, one;
-    enum template_result r = template_value(t, &x->arena, &v, HEADER_MAX, &list, &err);
-    if (r != TEMPLATE_FINE && r != TEMPLATE_NULL) {
-        facts_failed(x, t->source, &err);
+    enum template_result r = template_value(t, &x->arena, &v, HEADER_MAX, &list, NULL);
+    if (r != TEMPLATE_FINE && r != TEMPLATE_NULL)
         return FAULT_EXPRESSION_FAILED;
-    }
     bool many = list.kind == VALUE_LIST;
     uint32_t n = many ? value_count(&list) : list.kind == VALUE_STRING;
     if (n > GROUPS_MAX)
@@ -206,9 +201,8 @@ static void conceal(struct exchange *x, const struct authenticate_conf *c) {
             c->by[i]->kind->conceal(c->by[i], x);
 }
 
-/* `who`: of each authenticator that accepted; the first one's is the exchange's. */
-static enum verdict accepted(struct step *s, struct caller *who, uint32_t n) {
-    struct exchange *x = s->x;
+enum fault authenticate_accept(const struct authenticate_conf *c, struct exchange *x,
+                               struct caller *who, uint32_t n) {
     enum fault why = FAULT_NONE;
     for (uint32_t i = n; !why && i-- > 0;) {
         x->caller = &who[i];
@@ -220,10 +214,15 @@ static enum verdict accepted(struct step *s, struct caller *who, uint32_t n) {
     if (why) {
         x->caller = NULL;
         x->auth_fault = (unsigned short)why;
-        return exchange_answer(x, why, "consumer or identity headers");
+        return why;
     }
-    conceal(x, s->filter->conf);
-    return NEXT;
+    conceal(x, c);
+    return FAULT_NONE;
+}
+
+static enum verdict accepted(struct step *s, struct caller *who, uint32_t n) {
+    enum fault why = authenticate_accept(s->filter->conf, s->x, who, n);
+    return why ? exchange_answer(s->x, why, "consumer or identity headers") : NEXT;
 }
 
 /* ---- asking ---- */

@@ -22,3 +22,9 @@ struct authenticate_conf {
 
 extern const struct policy authenticate_policy;
 extern const struct filter_ops authenticate_ops;
+
+/* What follows once it is known who calls: the consumer, identity headers for the service,
+ * credentials taken out of the request. `who`: of each authenticator that accepted, n of them; the
+ * first one's is the exchange's. For the filter, and for explain. */
+enum fault authenticate_accept(const struct authenticate_conf *c, struct exchange *x,
+                               struct caller *who, uint32_t n);

@@ -273,6 +273,9 @@ WRITE(who) {
 WRITE(detail) {
     put_quoted(out, span_z(l->x->fault_detail));
 }
+WRITE(observed) {
+    put_quoted(out, l->x->observed);
+}
 WRITE(user_agent) {
     put_quoted(out, hdr_get(&l->x->req, HDR_USER_AGENT));
 }

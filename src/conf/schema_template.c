@@ -72,6 +72,20 @@ static bool one_expression(struct span t) {
     return span_starts(t, SPAN("${")) && expr_template_end(t, 0) == t.n;
 }
 
+static const char *no_condition(struct arena *a, const struct expr *x) {
+    static const char *const kind[] = {
+        [EXPR_NULL] = "null",       [EXPR_INT] = "an int",
+        [EXPR_UINT] = "a uint",     [EXPR_DOUBLE] = "a double",
+        [EXPR_STRING] = "a string", [EXPR_BYTES] = "bytes",
+        [EXPR_LIST] = "a list",     [EXPR_MAP] = "a map",
+        [EXPR_TYPE] = "a type",     [EXPR_DURATION] = "a duration",
+        [EXPR_IP] = "an address",   [EXPR_TIMESTAMP] = "a timestamp",
+        [EXPR_CIDR] = "a network",  [EXPR_OPTIONAL] = "an optional",
+    };
+    const char *is = kind[expr_result(x)->kind];
+    return arena_fmt(a, "a condition is true or false, and this is %s", is ? is : "something else");
+}
+
 const struct expr *schema_cel(const struct schema_fill *f, struct node *n, unsigned scopes,
                               bool condition) {
     struct facts_names names;
@@ -87,9 +101,7 @@ const struct expr *schema_cel(const struct schema_fill *f, struct node *n, unsig
     names_for(f, scopes, &names);
     const struct expr *x = expr_compile(f->arena, source, &names.scope, &e);
     if (x && condition && expr_result(x)->kind != EXPR_BOOL && expr_result(x)->kind != EXPR_DYN) {
-        e = (struct expr_error){.len = source.n,
-                                .text = "a condition is true or false, and this is "
-                                        "something else"};
+        e = (struct expr_error){.len = source.n, .text = no_condition(f->tree, x)};
         x = NULL;
     }
     if (!x) {

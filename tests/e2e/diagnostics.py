@@ -41,6 +41,8 @@ def every_common_code_has_a_case():
     codes = [line[3:] for line in listed.split('\n') if line.startswith('## ')]
     # Those that need a large or unreadable file, several files, or keys that are not available yet.
     elsewhere = {'E0102', 'E0120', 'E0121', 'E0304'}
+    # Those that the gateway's own expressions never meet: test_eval.py.
+    elsewhere |= {'E0119', 'E0507'}
     # Those that need certificates: test_certificates.py.
     elsewhere |= {'E0311', 'E0312', 'E0316', 'W0112', 'W0113', 'W0114', 'W0115', 'W0117'}
     missing = [c for c in codes if f'[{c}]' not in seen and c not in elsewhere]

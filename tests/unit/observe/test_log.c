@@ -207,6 +207,7 @@ static void every_field(void **state) {
         {LOG_FIELD_consumer, "null"},
         {LOG_FIELD_authenticator, "null"},
         {LOG_FIELD_auth_error, "null"},
+        {LOG_FIELD_observed, "null"},
         {LOG_FIELD_referer, "null"},
         {LOG_FIELD_generation, "7"},
     };

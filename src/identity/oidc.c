@@ -1,0 +1,170 @@
+#include "identity/oidc_in.h"
+#include "base/env.h"
+#include "core/accept.h"
+#include "core/thread.h"
+
+enum { PATH_MAX_ = 512, NAME_MAX_ = 64 };
+
+int64_t oidc_now(void) {
+    return env.wall_ns() / 1000000000;
+}
+
+/* ---- the issuer's document and keys ----------------------------------------------------------- */
+
+static void keys_came(struct keys_wait *wait, bool newer) {
+    struct oidc_work *w = container_of(wait, struct oidc_work, wait);
+    (void)newer;
+    if (keys_now(w->keys, w->a->x->thread))
+        auth_resume(w->a, w->then(w));
+    else
+        auth_resume(w->a, auth_refuse(w->a, FAULT_KEYS_UNAVAILABLE, "the issuer does not answer"));
+}
+
+enum auth_result oidc_with_keys(struct oidc_work *w, enum auth_result (*then)(struct oidc_work *)) {
+    struct thread *t = w->a->x->thread;
+    if (keys_now(w->keys, t))
+        return then(w);
+    w->then = then;
+    w->wait.ready = keys_came;
+    if (keys_refresh(w->keys, t, &w->a->step->ops, &w->wait))
+        return AUTH_WAIT;
+    return auth_refuse(w->a, FAULT_KEYS_UNAVAILABLE, "the issuer does not answer");
+}
+
+struct span oidc_document(struct oidc_work *w, struct span name) {
+    const struct key_set *set = keys_now(w->keys, w->a->x->thread);
+    const struct value *v = set ? value_find(&set->discovery, name) : NULL;
+    /* It must outlive this turn, and with it the set. */
+    return v && v->kind == VALUE_STRING ? arena_span(&w->a->x->arena, value_span(v)) : SPAN_NONE;
+}
+
+/* ---- redirects -------------------------------------------------------------------------------- */
+
+struct leading {
+    struct span location;
+    const struct own_field *cookies;
+};
+
+static void redirect_start(struct exchange *x) {
+    const struct leading *l = x->back_conf;
+    head_init(&x->resp, &x->arena);
+    x->resp.status = 303;
+    enum fault f = hdr_put(&x->resp, SPAN("location"), l->location, ORIGIN_GATEWAY);
+    for (const struct own_field *c = l->cookies; c && !f; c = c->next)
+        f = hdr_put(&x->resp, c->name, c->value, ORIGIN_GATEWAY);
+    if (f) {
+        exchange_fail(x, f, "oidc");
+        return;
+    }
+    hdr_add(&x->resp, HDR_CACHE_CONTROL, SPAN("no-store"));
+    x->down_half.length = 0;
+    body_end(&x->down_half.source, NULL);
+    exchange_respond(x);
+}
+
+static const struct back_ops redirect_back = {.name = "oidc", .start = redirect_start};
+
+enum auth_result oidc_redirect(struct oidc_work *w, struct span location,
+                               const struct own_field *cookies) {
+    struct leading *l = arena_alloc(&w->a->x->arena, sizeof *l);
+    *l = (struct leading){location, cookies};
+    exchange_back(w->a->x, &redirect_back, l);
+    return AUTH_ANSWER;
+}
+
+/* ---- a request -------------------------------------------------------------------------------- */
+
+static struct oidc_work *work(struct auth *a) {
+    struct oidc_work *w = arena_zero(&a->x->arena, sizeof *w);
+    w->a = a;
+    w->c = a->by->conf;
+    w->keys = a->by->lasting;
+    a->part = w;
+    return w;
+}
+
+static enum auth_result check(struct auth *a) {
+    const struct oidc_conf *c = a->by->conf;
+    struct head *h = &a->x->req;
+    if (span_eq(h->path, c->callback))
+        return oidc_callback(work(a));
+    if (span_eq(h->path, c->logout))
+        return oidc_logout(work(a));
+    if (!cookie_get(h, c->cookie).n)
+        return AUTH_MISSING;
+    struct oidc_work *w = work(a);
+    if (!oidc_session_read(w, &w->session))
+        return AUTH_MISSING; /* old, or made with another secret: as good as none */
+    if (w->session.renew_at && w->session.renew_at <= oidc_now())
+        return oidc_renew(w);
+    a->caller =
+        (struct caller){.by = a->by, .claims = w->session.claims, .not_after = w->session.ends};
+    oidc_cookies_strip(w);
+    return AUTH_OK;
+}
+
+/* A browser that goes somewhere: not a script, an image, a form's POST. */
+static bool navigates(const struct head *h) {
+    struct span mode = hdr_find(h, SPAN("sec-fetch-mode"));
+    if (h->method != METHOD_GET && h->method != METHOD_HEAD)
+        return false;
+    if (mode.p)
+        return span_eq(mode, SPAN("navigate"));
+    return hdr_find(h, SPAN("accept")).n && accept_quality(h, SPAN("text"), SPAN("html")) > 0 &&
+           span_find(hdr_find(h, SPAN("accept")), 'h') >= 0;
+}
+
+static enum auth_result login(struct auth *a) {
+    if (!navigates(&a->x->req))
+        return AUTH_MISSING;
+    return oidc_login(a->part ? a->part : work(a));
+}
+
+static void answered(struct auth *a) {
+    const struct oidc_work *w = a->part;
+    for (const struct own_field *f = w ? w->cookies : NULL; f; f = f->next)
+        (void)!hdr_put(&a->x->resp, f->name, f->value, ORIGIN_GATEWAY);
+}
+
+/* ---- the configuration ------------------------------------------------------------------------ */
+
+static bool path_fine(struct span s) {
+    return s.n > 1 && s.n <= PATH_MAX_ && s.p[0] == '/' && s.p[1] != '/' && span_find(s, '?') < 0;
+}
+
+static bool cookie_name(struct span s) {
+    for (size_t i = 0; i < s.n; i++)
+        if (!token_char[(unsigned char)s.p[i]])
+            return false;
+    return s.n && s.n <= NAME_MAX_;
+}
+
+static const char *finish(struct arena *a, void *conf) {
+    struct oidc_conf *c = conf;
+    struct span secret = c->session_secret.n ? c->session_secret : c->client_secret;
+    (void)a;
+    if (!c->issuer.n || !c->client_id.n)
+        return "`issuer` and `client_id` are needed";
+    if (!c->client_secret.n)
+        c->client_auth = OIDC_PUBLIC;
+    if (secret.n < 16)
+        return "sessions are encrypted with `session_secret`, or else `client_secret`: at least 16 "
+               "bytes, random ones";
+    if (!path_fine(c->callback) || !path_fine(c->logout) || span_eq(c->callback, c->logout))
+        return "`callback` and `logout` are two different paths of this site";
+    if (!cookie_name(c->cookie))
+        return "`cookie` is a cookie's name: letters, digits, \"-\", \"_\"";
+    seal_key_make(&c->session_key, secret, SPAN("sluice oidc session 1"));
+    seal_key_make(&c->login_key, secret, SPAN("sluice oidc login 1"));
+    return NULL;
+}
+
+static void attach(struct snapshot *s, struct authenticator *by) {
+    const struct oidc_conf *c = by->conf;
+    by->lasting = key_source_fetched(s, c->discovery, true, (1u << JWA_COUNT) - 1);
+}
+
+static void detach(struct snapshot *s, struct authenticator *by) {
+    (void)s;
+    key_source_drop(by->lasting);
+}

@@ -108,6 +108,9 @@ struct auth_kind {
      * for every consumer of the file. May be NULL. */
     const char *(*consumer)(struct arena *a, const struct consumer *c);
     enum auth_result (*check)(struct auth *a);
+    /* Nobody has shown anything, and the route asks for somebody: where a browser can be sent to
+     * log in, AUTH_ANSWER (or AUTH_WAIT); AUTH_MISSING: not this client. May be NULL. */
+    enum auth_result (*login)(struct auth *a);
     /* After AUTH_BODY: x->up_half.sink holds the whole body. */
     enum auth_result (*body)(struct auth *a);
     /* Its challenge for WWW-Authenticate (RFC 9110 11.6.1) after `fault`;
@@ -131,9 +134,6 @@ struct auth_kind {
     void (*attach)(struct snapshot *s, struct authenticator *by);
     void (*detach)(struct snapshot *s, struct authenticator *by);
     void (*thread_finish)(struct thread *t); /* gives back what it keeps by thread; may be NULL */
-    /* Whether it answers paths of its own (a login's callback, logout) on the route's hosts; then
-     * authenticate is asked for them before routing is refused. May be NULL. */
-    const char *const *paths;
 };
 
 struct authenticator {

@@ -84,6 +84,7 @@ struct authenticate_step {
     const char *other_detail;
     const struct authenticator *other_by;
     uint32_t at, accepts;
+    bool sent_to_login; /* whoever can was asked to send the client there */
 };
 
 static struct authenticate_step *own(struct step *s) {
@@ -227,6 +228,27 @@ static enum verdict accepted(struct step *s, struct caller *who, uint32_t n) {
 
 /* ---- asking ---- */
 
+static void resumed(struct auth *auth, enum auth_result r);
+static enum verdict go(struct authenticate_step *a, enum auth_result r);
+
+static void take_up(struct authenticate_step *a, const struct authenticator *by) {
+    a->auth = (struct auth){
+        .x = a->step.x, .step = &a->step, .by = by, .caller = {.by = by}, .resume = resumed};
+}
+
+/* Nobody said who he is: the first that can send the client to a login does. */
+static enum verdict log_in(struct authenticate_step *a) {
+    const struct authenticate_conf *c = a->step.filter->conf;
+    for (uint32_t i = 0; i < c->count && !a->sent_to_login && !a->step.filter->observe; i++) {
+        if (!c->by[i]->kind->login)
+            continue;
+        a->sent_to_login = true;
+        take_up(a, c->by[i]);
+        return go(a, c->by[i]->kind->login(&a->auth));
+    }
+    return refuse(&a->step, NULL, FAULT_MISSING_CREDENTIALS, NULL);
+}
+
 static enum verdict none_left(struct authenticate_step *a) {
     struct step *s = &a->step;
     const struct authenticate_conf *c = s->filter->conf;
@@ -240,7 +262,7 @@ static enum verdict none_left(struct authenticate_step *a) {
         conceal(s->x, c);
         return NEXT;
     }
-    return refuse(s, NULL, FAULT_MISSING_CREDENTIALS, NULL);
+    return log_in(a);
 }
 
 static void keep_other(struct authenticate_step *a) {
@@ -258,13 +280,10 @@ static void remember(struct authenticate_step *a) {
     a->said[a->accepts++] = a->auth.caller;
 }
 
-static void resumed(struct auth *auth, enum auth_result r);
-
 static enum auth_result ask(struct authenticate_step *a) {
     const struct authenticate_conf *c = a->step.filter->conf;
     const struct authenticator *by = c->by[a->at++];
-    a->auth = (struct auth){
-        .x = a->step.x, .step = &a->step, .by = by, .caller = {.by = by}, .resume = resumed};
+    take_up(a, by);
     return by->kind->check(&a->auth);
 }
 

@@ -68,6 +68,7 @@ struct key_set {
     const struct jwk *key;
     uint32_t count, refused; /* refused: keys that were there and must not verify */
     const char *refused_why; /* of the last such; static text */
+    struct value discovery;  /* its issuer's discovery document, a map; null: not by discovery */
     uint64_t generation;     /* no two sets of a process share one */
 };
 

@@ -144,6 +144,15 @@ static void keep_etag(struct key_store *k, const struct head *h, const struct ou
 
 static const struct outbound *keys_at(struct key_store *k, const struct snapshot **s);
 
+/* What else the document names is for those who log people in. */
+static void keep_document(const struct key_store *k, struct key_set *set) {
+    struct json_limits limits = {.depth = 16, .nodes = 4096, .unique = true};
+    struct json_error e;
+    struct span text = k->document.n ? arena_span(&set->arena, k->document) : SPAN_NONE;
+    if (!k->issuer || !text.n || !json_read(&set->arena, text, &limits, &set->discovery, &e))
+        set->discovery = VALUE_NOTHING;
+}
+
 static void keys_came(void *ctx, const struct call_answer *a) {
     struct key_store *k = ctx;
     char text[160];
@@ -159,6 +168,7 @@ static void keys_came(void *ctx, const struct call_answer *a) {
         failed(k, why);
         return;
     }
+    keep_document(k, set);
     const struct snapshot *s;
     const struct outbound *to = k->own ? k->own : keys_at(k, &s);
     if (to)
@@ -253,6 +263,7 @@ static void discovery_came(void *ctx, const struct call_answer *a) {
         failed(k, why ? why : "the configuration has just changed");
         return;
     }
+    keep_text(&k->document, a->body);
     k->discovered_at = k->control->loop.now;
     ask_keys(k, k->own, NULL);
 }

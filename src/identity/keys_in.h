@@ -40,6 +40,7 @@ struct key_store {
     struct list ops;
     struct call *call;
     struct timer timer;
+    struct span document;      /* the discovery document, as it came */
     struct span etag, etag_of; /* the validator, and the URL that it is of */
     struct outbound *own;      /* of a jwks_uri; NULL: not known */
     uint64_t discovered_at;    /* ns; 0: the document is asked for anew */

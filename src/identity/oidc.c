@@ -9,7 +9,8 @@ int64_t oidc_now(void) {
     return env.wall_ns() / 1000000000;
 }
 
-/* ---- the issuer's document and keys ----------------------------------------------------------- */
+/* ---- the issuer's document and keys -----------------------------------------------------------
+ */
 
 static void keys_came(struct keys_wait *wait, bool newer) {
     struct oidc_work *w = container_of(wait, struct oidc_work, wait);
@@ -38,7 +39,8 @@ struct span oidc_document(struct oidc_work *w, struct span name) {
     return v && v->kind == VALUE_STRING ? arena_span(&w->a->x->arena, value_span(v)) : SPAN_NONE;
 }
 
-/* ---- redirects -------------------------------------------------------------------------------- */
+/* ---- redirects --------------------------------------------------------------------------------
+ */
 
 struct leading {
     struct span location;
@@ -72,7 +74,8 @@ enum auth_result oidc_redirect(struct oidc_work *w, struct span location,
     return AUTH_ANSWER;
 }
 
-/* ---- a request -------------------------------------------------------------------------------- */
+/* ---- a request --------------------------------------------------------------------------------
+ */
 
 static struct oidc_work *work(struct auth *a) {
     struct oidc_work *w = arena_zero(&a->x->arena, sizeof *w);
@@ -126,7 +129,8 @@ static void answered(struct auth *a) {
         (void)!hdr_put(&a->x->resp, f->name, f->value, ORIGIN_GATEWAY);
 }
 
-/* ---- the configuration ------------------------------------------------------------------------ */
+/* ---- the configuration ------------------------------------------------------------------------
+ */
 
 static bool path_fine(struct span s) {
     return s.n > 1 && s.n <= PATH_MAX_ && s.p[0] == '/' && s.p[1] != '/' && span_find(s, '?') < 0;
@@ -143,8 +147,9 @@ static const char *finish(struct arena *a, void *conf) {
     struct oidc_conf *c = conf;
     struct span secret = c->session_secret.n ? c->session_secret : c->client_secret;
     (void)a;
-    if (!c->issuer.n || !c->client_id.n)
-        return "`issuer` and `client_id` are needed";
+    if (!c->discovery || !c->discovery->host.n || !c->client_id.n)
+        return "`issuer`, a URL, and `client_id` are needed";
+    c->issuer = c->discovery->url;
     if (!c->client_secret.n)
         c->client_auth = OIDC_PUBLIC;
     if (secret.n < 16)
@@ -161,10 +166,110 @@ static const char *finish(struct arena *a, void *conf) {
 
 static void attach(struct snapshot *s, struct authenticator *by) {
     const struct oidc_conf *c = by->conf;
-    by->lasting = key_source_fetched(s, c->discovery, true, (1u << JWA_COUNT) - 1);
+    by->lasting = key_source_fetched(s, c->discovery, true, JWA_PUBLIC);
 }
 
 static void detach(struct snapshot *s, struct authenticator *by) {
     (void)s;
     key_source_drop(by->lasting);
 }
+
+#define O(member) FIELD(struct oidc_conf, member)
+
+static const struct schema_type text = {.kind = SCHEMA_TEXT, .min = 1};
+static const struct schema_type texts = {.kind = SCHEMA_LIST,
+                                         .of = &text,
+                                         .size = sizeof(struct span),
+                                         .flags = TYPE_ONE_OR_MANY,
+                                         .max = 32};
+static const struct schema_type secret = {.kind = SCHEMA_SECRET, .min = 1};
+static const struct schema_type flag = {.kind = SCHEMA_BOOL};
+static const struct schema_type age = {
+    .kind = SCHEMA_DURATION, .min = 60000, .max = 366ull * 86400000};
+static const struct schema_word auth_words[] = {
+    {"basic", OIDC_BASIC, false}, {"post", OIDC_POST, false}, {NULL, 0, false}};
+static const struct schema_type client_auth = {
+    .kind = SCHEMA_ENUM, .words = auth_words, .size = sizeof(int)};
+
+static const struct schema_field fields[] = {
+    {.key = "issuer",
+     .type = &schema_issuer,
+     O(discovery),
+     .flags = FIELD_REQUIRED,
+     .doc = "Who signs people in: its discovery document says the rest."},
+    {.key = "client_id",
+     .type = &text,
+     O(client_id),
+     .flags = FIELD_REQUIRED,
+     .doc = "Who the gateway is there."},
+    {.key = "client_secret",
+     .type = &secret,
+     O(client_secret),
+     .doc = "How it proves that; without one it is a public client (PKCE alone)."},
+    {.key = "client_auth",
+     .type = &client_auth,
+     O(client_auth),
+     .shipped = "basic",
+     .doc = "How it is told to the token endpoint: basic (a header) or post (in the form)."},
+    {.key = "scopes",
+     .type = &texts,
+     FIELD_LIST(struct oidc_conf, scope, scopes),
+     .doc = "What is asked for beside openid: profile, email, offline_access (to renew sessions)."},
+    {.key = "token_endpoint",
+     .type = &schema_url,
+     O(token),
+     .doc = "Where codes become tokens, where that is at another host than the issuer."},
+    {.key = "callback",
+     .type = &text,
+     O(callback),
+     .shipped = "/oauth2/callback",
+     .doc = "The path of this site that the issuer sends people back to; the route must match it."},
+    {.key = "logout",
+     .type = &text,
+     O(logout),
+     .shipped = "/oauth2/logout",
+     .doc = "The path of this site that ends the session, here and at the issuer."},
+    {.key = "after_logout",
+     .type = &text,
+     O(after_logout),
+     .shipped = "/",
+     .doc = "Where people are sent then: a path, or a URL that the issuer knows."},
+    {.key = "public_url",
+     .type = &text,
+     O(public_url),
+     .doc = "https://shop.example, where clients see another host than the gateway does."},
+    {.key = "cookie",
+     .type = &text,
+     O(cookie),
+     .shipped = "sluice-session",
+     .doc = "The session cookie's name."},
+    {.key = "session_secret",
+     .type = &secret,
+     O(session_secret),
+     .doc = "Encrypts sessions; the same on all gateways. If not said, client_secret does."},
+    {.key = "session",
+     .type = &age,
+     O(session_ms),
+     .shipped = "8h",
+     .doc = "How long a session lasts at most, renewals included."},
+    {.key = "insecure_cookie",
+     .type = &flag,
+     O(cookie_plain),
+     .shipped = "false",
+     .doc = "Cookies go over clear text too: for trying things on one machine."},
+};
+static const struct schema_object form = {
+    .name = "oidc",
+    SCHEMA_OBJECT_OF(fields),
+    .doc = "Browsers log in (OpenID Connect, authorization code with PKCE); the session is an "
+           "encrypted cookie."};
+
+const struct auth_kind oidc_kind = {.name = "oidc",
+                                    .form = &form,
+                                    .size = sizeof(struct oidc_conf),
+                                    .finish = finish,
+                                    .check = check,
+                                    .login = login,
+                                    .answered = answered,
+                                    .attach = attach,
+                                    .detach = detach};

@@ -28,7 +28,8 @@ static struct span name_of(struct oidc_work *w, unsigned i) {
     return span_z(arena_fmt(&w->a->x->arena, "%.*s-%u", SPAN_ARG(w->c->cookie), i));
 }
 
-/* ---- what a session is as text ---------------------------------------------------------------- */
+/* ---- what a session is as text ----------------------------------------------------------------
+ */
 
 static struct value_member member(const char *name, struct value v) {
     return (struct value_member){value_string(span_z(name)), v};
@@ -58,17 +59,17 @@ bool oidc_session_parse(struct arena *a, struct span json, struct oidc_session *
     const struct value *claims = value_find(&v, SPAN("c")), *token = value_find(&v, SPAN("t"));
     if (!claims || claims->kind != VALUE_MAP)
         return false;
-    *out = (struct oidc_session){.claims = *claims,
-                                 .ends = number(&v, "e"),
-                                 .renew_at = number(&v, "r"),
-                                 .good_until = number(&v, "g"),
-                                 .refresh_token = token && token->kind == VALUE_STRING
-                                                      ? value_span(token)
-                                                      : SPAN_NONE};
+    *out = (struct oidc_session){
+        .claims = *claims,
+        .ends = number(&v, "e"),
+        .renew_at = number(&v, "r"),
+        .good_until = number(&v, "g"),
+        .refresh_token = token && token->kind == VALUE_STRING ? value_span(token) : SPAN_NONE};
     return true;
 }
 
-/* ---- cookies ---------------------------------------------------------------------------------- */
+/* ---- cookies ----------------------------------------------------------------------------------
+ */
 
 /* "3.": how many cookies there are, before the sealed text. */
 static bool gather(struct oidc_work *w, struct span *sealed) {
@@ -135,7 +136,8 @@ bool oidc_session_write(struct oidc_work *w, const struct oidc_session *s,
     return take_away(w, (unsigned)count, list);
 }
 
-/* ---- the service does not get them ------------------------------------------------------------ */
+/* ---- the service does not get them ------------------------------------------------------------
+ */
 
 static bool is_ours(const struct oidc_conf *c, struct span pair) {
     struct span name = span_trim(span_split(&pair, '='));

@@ -1,15 +1,16 @@
 /* oidc's inside: what its files share. */
 #pragma once
 #include "core/call.h"
+#include "data/json.h"
 #include "identity/keys.h"
 #include "identity/oidc.h"
 #include "identity/seal.h"
 
 enum {
-    OIDC_LOGIN_SECONDS = 600,    /* how long somebody may take to log in */
-    OIDC_COOKIE_MAX = 3800,      /* of one cookie, with its name: browsers take 4,096 */
-    OIDC_COOKIES_MAX = 4,        /* of one session */
-    OIDC_RETURN_MAX = 2048,      /* where to go after the login */
+    OIDC_LOGIN_SECONDS = 600, /* how long somebody may take to log in */
+    OIDC_COOKIE_MAX = 3800,   /* of one cookie, with its name: browsers take 4,096 */
+    OIDC_COOKIES_MAX = 4,     /* of one session */
+    OIDC_RETURN_MAX = 2048,   /* where to go after the login */
     OIDC_CODE_MAX = 4096,
     OIDC_ANSWER_MAX = 64 * 1024, /* of the token endpoint */
     OIDC_CALL_MS = 5000,
@@ -18,9 +19,9 @@ enum {
 enum oidc_client_auth { OIDC_BASIC, OIDC_POST, OIDC_PUBLIC };
 
 struct oidc_conf {
+    const struct outbound *discovery; /* the issuer's document; its url is the issuer itself */
     struct span issuer;
-    const struct outbound *discovery; /* the issuer's document */
-    const struct outbound *token;     /* NULL: as the document says, at the issuer's host */
+    const struct outbound *token; /* NULL: as the document says, at the issuer's host */
     struct span client_id, client_secret;
     int client_auth; /* enum oidc_client_auth */
     const struct span *scope;
@@ -38,9 +39,9 @@ struct oidc_conf {
 /* Times in seconds since 1970. */
 struct oidc_session {
     struct value claims;
-    int64_t ends;          /* then a new login */
-    int64_t renew_at;      /* 0: never */
-    int64_t good_until;    /* of the access token; past it, a session that renews must renew; 0 */
+    int64_t ends;       /* then a new login */
+    int64_t renew_at;   /* 0: never */
+    int64_t good_until; /* of the access token; past it, a session that renews must renew; 0 */
     struct span refresh_token;
 };
 
@@ -101,8 +102,8 @@ bool oidc_token_ask(struct oidc_work *w, struct span grant, struct call_ask *out
                     const char **detail);
 /* Appends "&name=value", encoded. */
 void oidc_param(struct str *s, const char *name, struct span value);
-/* What the endpoint answered: judges and makes a session of it. `nonce` empty: a renewal of `old`. A
- * NULL result: *fault, *detail say why. */
+/* What the endpoint answered: judges and makes a session of it. `nonce` empty: a renewal of `old`.
+ * A NULL result: *fault, *detail say why. */
 bool oidc_token_read(struct oidc_work *w, const struct call_answer *r, struct span nonce,
                      struct oidc_session *out, const char **detail);
 

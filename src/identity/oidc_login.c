@@ -3,7 +3,6 @@
 #include "base/env.h"
 #include "base/hash.h"
 #include "core/thread.h"
-#include "data/base64.h"
 #include "http/uri.h"
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -18,7 +17,7 @@ static struct arena *arena_of(struct oidc_work *w) {
 static bool random_text(struct arena *a, struct span *out) {
     unsigned char r[RANDOM];
     env.random(r, sizeof r);
-    return base64url_encode(a, span_of((char *)r, sizeof r), out);
+    return base64url(a, span_of((char *)r, sizeof r), out);
 }
 
 /* "https://shop.example" */
@@ -40,7 +39,8 @@ static struct span login_cookie(struct oidc_work *w, struct span state) {
     return span_z(arena_fmt(arena_of(w), "%.*s-login-%.*s", SPAN_ARG(w->c->cookie), SPAN_ARG(tag)));
 }
 
-/* ---- to the issuer ---------------------------------------------------------------------------- */
+/* ---- to the issuer ----------------------------------------------------------------------------
+ */
 
 /* A path of this site and its query: as the browser asked for it. */
 static struct span back_to(struct oidc_work *w) {
@@ -56,7 +56,7 @@ static bool challenge(struct arena *a, struct span verifier, struct span *out) {
     unsigned char hash[EVP_MAX_MD_SIZE];
     unsigned n = 0;
     return EVP_Digest(verifier.p, verifier.n, hash, &n, EVP_sha256(), NULL) &&
-           base64url_encode(a, span_of((char *)hash, n), out);
+           base64url(a, span_of((char *)hash, n), out);
 }
 
 static struct value_member member(const char *name, struct span v) {
@@ -66,8 +66,10 @@ static struct value_member member(const char *name, struct span v) {
 static bool keep_login(struct oidc_work *w, const struct oidc_login *l,
                        const struct own_field **cookies) {
     struct arena *a = arena_of(w);
-    struct value_member all[] = {member("s", l->state), member("n", l->nonce),
-                                 member("v", l->verifier), member("b", l->back_to),
+    struct value_member all[] = {member("s", l->state),
+                                 member("n", l->nonce),
+                                 member("v", l->verifier),
+                                 member("b", l->back_to),
                                  {value_string(SPAN("e")), value_int(l->ends)}};
     struct value v = {.kind = VALUE_MAP, .n = array_len(all), .member = all};
     struct span json, sealed, name = login_cookie(w, l->state);
@@ -130,7 +132,8 @@ enum auth_result oidc_login(struct oidc_work *w) {
     return oidc_with_keys(w, go);
 }
 
-/* ---- and back --------------------------------------------------------------------------------- */
+/* ---- and back ---------------------------------------------------------------------------------
+ */
 
 /* States that were used: a hash and until when it matters. Old ones are overwritten. */
 static struct {
@@ -256,14 +259,15 @@ enum auth_result oidc_callback(struct oidc_work *w) {
     if (iss.p && !span_eq(iss, w->c->issuer))
         return oidc_login_failed(w, "iss names another issuer");
     if (error.n)
-        return oidc_login_failed(w, arena_fmt(arena_of(w), "the issuer says: %.*s",
-                                              SPAN_ARG(span_cut(error, 0, 64))));
+        return oidc_login_failed(
+            w, arena_fmt(arena_of(w), "the issuer says: %.*s", SPAN_ARG(span_cut(error, 0, 64))));
     if (!w->code.n || w->code.n > OIDC_CODE_MAX)
         return oidc_login_failed(w, "code is missing");
     return oidc_with_keys(w, change_code);
 }
 
-/* ---- and out ---------------------------------------------------------------------------------- */
+/* ---- and out ----------------------------------------------------------------------------------
+ */
 
 static bool is_url(struct span s) {
     return span_starts(s, SPAN("https://")) || span_starts(s, SPAN("http://"));

@@ -1,8 +1,8 @@
 /*
- * Renewal of sessions (OpenID Connect Core 12). Requests that carry the same session come at the same
- * time, on any thread, and many issuers take a refresh token once only: so who comes first asks, and
- * the answer lies for a minute in one small table, where everybody who still carries the old session
- * finds the new one. Before the access token's end nobody waits for it.
+ * Renewal of sessions (OpenID Connect Core 12). Requests that carry the same session come at the
+ * same time, on any thread, and many issuers take a refresh token once only: so who comes first
+ * asks, and the answer lies for a minute in one small table, where everybody who still carries the
+ * old session finds the new one. Before the access token's end nobody waits for it.
  */
 #include "base/env.h"
 #include "core/thread.h"
@@ -25,7 +25,8 @@ static struct {
     struct slot slot[SLOTS];
 } table = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* ---- the table -------------------------------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------------------------------
+ */
 
 static bool key_of(struct span token, unsigned char key[KEY]) {
     return EVP_Digest(token.p, token.n, key, NULL, EVP_sha256(), NULL) == 1;
@@ -57,7 +58,8 @@ static struct slot *find(const unsigned char key[KEY], int64_t now) {
     return free_one;
 }
 
-/* RUNNING: somebody asks; FREE: the caller does, and must call settle. *json in the arena when DONE. */
+/* RUNNING: somebody asks; FREE: the caller does, and must call settle. *json in the arena when
+ * DONE. */
 static enum renewal look(const unsigned char key[KEY], bool claim, struct arena *a,
                          struct span *json) {
     int64_t now = oidc_now();
@@ -93,7 +95,8 @@ static void settle(const unsigned char key[KEY], enum renewal state, struct span
     pthread_mutex_unlock(&table.lock);
 }
 
-/* ---- asking ----------------------------------------------------------------------------------- */
+/* ---- asking -----------------------------------------------------------------------------------
+ */
 
 /* The request that carried the session need not live until the answer: a copy of what it takes. */
 struct asking {
@@ -149,12 +152,12 @@ static bool ask(struct oidc_work *w, const unsigned char key[KEY]) {
     return true;
 }
 
-/* ---- going on --------------------------------------------------------------------------------- */
+/* ---- going on ---------------------------------------------------------------------------------
+ */
 
 static enum auth_result let_pass(struct oidc_work *w) {
-    w->a->caller = (struct caller){.by = w->a->by,
-                                   .claims = w->session.claims,
-                                   .not_after = w->session.ends};
+    w->a->caller =
+        (struct caller){.by = w->a->by, .claims = w->session.claims, .not_after = w->session.ends};
     oidc_cookies_strip(w);
     return AUTH_OK;
 }

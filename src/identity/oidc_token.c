@@ -3,6 +3,7 @@
 #include "core/thread.h"
 #include "data/base64.h"
 #include "http/uri.h"
+#include "identity/claims.h"
 #include "identity/jws.h"
 #include <openssl/crypto.h>
 
@@ -16,7 +17,8 @@ void oidc_param(struct str *s, const char *name, struct span value) {
     uri_encode(s, value, URI_QUERY);
 }
 
-/* ---- asking ----------------------------------------------------------------------------------- */
+/* ---- asking -----------------------------------------------------------------------------------
+ */
 
 /* "https://host[:port]" of a URL, and the rest of it. */
 static struct span origin(struct span url, struct span *rest) {
@@ -37,7 +39,7 @@ static bool endpoint(struct oidc_work *w, struct call_ask *out, const char **det
     if (!url.n)
         return false;
     *detail = "token_endpoint is at another host than the issuer: name it in the configuration";
-    if (!span_eq_nocase(origin(url, &path), origin(w->c->discovery->url, &other)))
+    if (!span_eq_nocase(origin(url, &path), origin(w->c->issuer, &other)))
         return false;
     out->to = w->c->discovery;
     out->path = path.n ? path : SPAN("/");
@@ -60,8 +62,10 @@ static bool basic(struct oidc_work *w, struct span *out) {
     uri_encode(&s, w->c->client_id, URI_QUERY);
     str_char(&s, ':');
     uri_encode(&s, w->c->client_secret, URI_QUERY);
-    if (!base64_encode(a, str_span(&s), &code))
+    char *room = arena_try(a, base64_encode_max(s.n) + 1);
+    if (!room)
         return false;
+    code = span_of(room, base64_encode(BASE64, str_span(&s), room));
     *out = span_z(arena_fmt(a, "Basic %.*s", SPAN_ARG(code)));
     return true;
 }
@@ -71,9 +75,8 @@ bool oidc_token_ask(struct oidc_work *w, struct span grant, struct call_ask *out
     struct arena *a = &w->a->x->arena;
     const struct own_field *f = field(a, SPAN("accept"), SPAN("application/json"), NULL);
     f = field(a, SPAN("content-type"), SPAN("application/x-www-form-urlencoded"), f);
-    *out = (struct call_ask){.method = SPAN("POST"),
-                             .timeout_ms = OIDC_CALL_MS,
-                             .max_body = OIDC_ANSWER_MAX};
+    *out = (struct call_ask){
+        .method = SPAN("POST"), .timeout_ms = OIDC_CALL_MS, .max_body = OIDC_ANSWER_MAX};
     if (!endpoint(w, out, detail))
         return false;
     size_t max = grant.n + 64 + uri_encode_max(w->c->client_id.n + w->c->client_secret.n);
@@ -94,7 +97,8 @@ bool oidc_token_ask(struct oidc_work *w, struct span grant, struct call_ask *out
     return !s.full;
 }
 
-/* ---- judging ---------------------------------------------------------------------------------- */
+/* ---- judging ----------------------------------------------------------------------------------
+ */
 
 static struct span text(const struct value *map, const char *name) {
     const struct value *v = value_find(map, span_z(name));
@@ -111,7 +115,7 @@ static bool equal(struct span a, struct span b) {
     return a.n && a.n == b.n && CRYPTO_memcmp(a.p, b.p, a.n) == 0;
 }
 
-/* OpenID Connect Core 3.1.3.7, 12.2. iss, aud, exp and the signature are jws_judge's. */
+/* OpenID Connect Core 3.1.3.7, 12.2. iss, aud and exp are claims_judge's. */
 static bool judge_id(struct oidc_work *w, const struct value *claims, struct span nonce,
                      const char **detail) {
     const struct value *aud = value_find(claims, SPAN("aud"));
@@ -129,22 +133,38 @@ static bool judge_id(struct oidc_work *w, const struct value *claims, struct spa
     return false;
 }
 
+static bool verified(struct oidc_work *w, const struct jws *j, const char **detail) {
+    struct key_set *set = keys_now(w->keys, w->a->x->thread);
+    struct jws_thread *t = set ? jws_thread_create() : NULL;
+    const struct jwk *by;
+    bool newer = false;
+    enum fault f = t ? jws_verify(t, set, j, &by, &newer) : FAULT_KEYS_UNAVAILABLE;
+    jws_thread_destroy(t);
+    *detail = fault_table[f].text;
+    return !f;
+}
+
 static bool id_claims(struct oidc_work *w, struct span token, struct span nonce,
                       struct value *claims, const char **detail) {
-    struct thread *t = w->a->x->thread;
-    struct span aud[1] = {w->c->client_id}, iss[1] = {w->c->issuer};
-    struct jws_rules rules = {.keys = keys_now(w->keys, t),
-                              .issuer = iss,
-                              .issuers = 1,
-                              .audience = aud,
-                              .audiences = 1,
-                              .leeway = 60,
-                              .require_exp = true,
-                              .now = oidc_now()};
-    enum fault f = jws_judge(&w->a->x->arena, token, &rules, claims, detail);
-    if (f)
+    struct arena *a = &w->a->x->arena;
+    struct json_limits limits = {.depth = JWS_DEPTH_MAX, .nodes = JWS_NODES_MAX, .unique = true};
+    struct claims_rules rules = {.issuer = &w->c->issuer,
+                                 .issuer_count = 1,
+                                 .audience = &w->c->client_id,
+                                 .audience_count = 1,
+                                 .leeway_s = 60};
+    struct claims_time time;
+    struct json_error e;
+    struct jws j;
+    struct span text_;
+    if (jws_read(a, token, &j, detail) || !verified(w, &j, detail))
         return false;
-    return judge_id(w, claims, nonce, detail);
+    *detail = "the id_token's payload is malformed";
+    if (!jws_payload(a, &j, &text_) || !json_read(a, text_, &limits, claims, &e) ||
+        claims->kind != VALUE_MAP)
+        return false;
+    return !claims_judge(&rules, claims, oidc_now(), &time, detail) &&
+           judge_id(w, claims, nonce, detail);
 }
 
 /* Without what only the login itself needed. */

@@ -6,6 +6,23 @@
 
 enum { VERSION = 1, NONCE = 12, TAG = 16, EXTRA = 1 + NONCE + TAG };
 
+bool base64url(struct arena *a, struct span bytes, struct span *out) {
+    char *room = arena_try(a, base64_encode_max(bytes.n) + 1);
+    if (!room)
+        return false;
+    *out = span_of(room, base64_encode(BASE64_URL, bytes, room));
+    return true;
+}
+
+bool base64url_read(struct arena *a, struct span text, struct span *out) {
+    size_t n = 0;
+    unsigned char *room = arena_try(a, base64_decode_max(text.n));
+    if (!room || !base64_decode(BASE64_URL, text, room, &n))
+        return false;
+    *out = span_of((char *)room, n);
+    return true;
+}
+
 void seal_key_make(struct seal_key *out, struct span secret, struct span purpose) {
     unsigned n = sizeof out->key;
     must(secret.n <= INT32_MAX && purpose.n);
@@ -40,11 +57,11 @@ bool seal(struct arena *a, const struct seal_key *k, struct span label, struct s
     env.random(box + 1, NONCE);
     bool fine = encrypt(c, k, label, plain, box);
     EVP_CIPHER_CTX_free(c);
-    return fine && base64url_encode(a, span_of((char *)box, size), out);
+    return fine && base64url(a, span_of((char *)box, size), out);
 }
 
-static bool decrypt(EVP_CIPHER_CTX *c, const struct seal_key *k, struct span label,
-                    struct span box, unsigned char *plain) {
+static bool decrypt(EVP_CIPHER_CTX *c, const struct seal_key *k, struct span label, struct span box,
+                    unsigned char *plain) {
     const unsigned char *p = (const unsigned char *)box.p;
     unsigned char tag[TAG];
     int n = 0, size = (int)box.n - EXTRA;
@@ -60,7 +77,7 @@ static bool decrypt(EVP_CIPHER_CTX *c, const struct seal_key *k, struct span lab
 bool seal_open(struct arena *a, const struct seal_key *k, struct span label, struct span sealed,
                struct span *plain) {
     struct span box;
-    if (sealed.n > INT32_MAX / 2 || !base64url_decode(a, sealed, &box) || box.n < EXTRA ||
+    if (sealed.n > INT32_MAX / 2 || !base64url_read(a, sealed, &box) || box.n < EXTRA ||
         box.p[0] != VERSION)
         return false;
     unsigned char *room = arena_try(a, box.n);

@@ -17,6 +17,7 @@
 #include "identity/introspect.h"
 #include "identity/jwt.h"
 #include "identity/mtls.h"
+#include "identity/oidc.h"
 #include "identity/signature.h"
 #include "identity/credentials.h"
 #include "main/control.h"
@@ -26,9 +27,9 @@
 static const struct policy *const policies[] = {
     &ip_policy,        &cors_policy,    &csrf_policy,      &authenticate_policy,
     &authorize_policy, &rewrite_policy, &websocket_policy, &grpc_policy};
-static const struct auth_kind *const kinds[] = {&api_key_kind, &basic_kind,     &jwt_kind,
-                                                &mtls_kind,    &signature_kind, &auth_introspection,
-                                                &auth_forward};
+static const struct auth_kind *const kinds[] = {&api_key_kind,       &basic_kind,  &jwt_kind,
+                                                &mtls_kind,          &oidc_kind,   &signature_kind,
+                                                &auth_introspection, &auth_forward};
 static const struct back_ops *const backs[] = {&proxy_back, &canned_respond, &canned_redirect,
                                                &canned_https};
 

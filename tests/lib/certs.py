@@ -17,6 +17,7 @@ Names: an IP address, a URI ('://'), an e-mail address ('@'), else DNS. `days`: 
 """
 import datetime
 import ipaddress
+import json
 import os
 import re
 import ssl
@@ -188,7 +189,8 @@ def replace(path, data, mode=0o644):
 
 
 def for_configuration(folder, text):
-    """Makes every certificate, key, CA, CRL and OCSP response that a configuration names, relative to the folder."""
+    """Makes every certificate, key, CA, CRL, OCSP response, secret and key set that a configuration names, relative
+    to the folder."""
     ca = Authority()
     below = ca.authority()
     for cert, key in re.findall(r'\bcertificate: ([\w./-]+), private_key: ([\w./-]+)', text):
@@ -204,6 +206,13 @@ def for_configuration(folder, text):
             path = os.path.join(folder, path)
             os.makedirs(os.path.dirname(path), exist_ok=True)
             replace(path, data)
+    for path in re.findall(r"secret\('file:([\w./-]+)'\)", text):
+        path = os.path.join(folder, path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        replace(path, b'a secret of tests, as long as it must be')
+    for path in re.findall(r'\bjwks: "?file:([\w./-]+)', text):
+        key = {'kty': 'oct', 'k': 'MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY'}
+        replace(os.path.join(folder, path), json.dumps(key).encode())
 
 
 def client_context(ca=None, cert=None, alpn=None, version=None):

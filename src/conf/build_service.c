@@ -145,11 +145,13 @@ static void build_one(struct build *b, struct service_conf *s, const struct pair
                   (struct pair){.value = defaults, .from = &defaults_level},
                   (struct pair){.value = own, .from = &own_level});
     struct schema_fill f = build_fill(b, NULL);
+    uint32_t before = b->diags->errors;
     schema_shipped(b->arena, &schema_service, s);
     schema_fill(&f, &schema_service_type, n, s);
     host_of(b, s, node_get(n, "host"));
     build_service_tls(b, s, n);
-    credentials(b, s, node_get(n, "credentials"));
+    if (b->diags->errors == before) /* else what is missing is told already */
+        credentials(b, s, node_get(n, "credentials"));
     s->multiplexes = s->protocol == PROTOCOL_H2 || (s->protocol == PROTOCOL_AUTO && s->tls);
     s->settings = build_settings(b, &schema_service_type, n, own_level.name, &s->setting_count);
     struct node *list = node_get(own, "endpoints"), *found = node_get(own, "discover");

@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
-from certs import for_configuration
+from certs import for_configuration, make_key
 from gateway import ROOT, dev_certificates, run as sluice
 from tap import contains, equal, run, skip, test
 
@@ -52,7 +52,7 @@ def whole(text):
 
 def yaml_blocks():
     """Each configuration in a document, as (document:number, text): fragments made whole. Not of
-    errors.md, whose examples are mistakes; those of routing.md have a test of their own."""
+    errors.md, whose examples are mistakes; those of routing.md and authorization.md have tests of their own."""
     found = []
     for d in documents():
         if d == 'docs/errors.md':
@@ -63,12 +63,21 @@ def yaml_blocks():
     return found
 
 
+def private_key():
+    from cryptography.hazmat.primitives import serialization
+    return make_key().private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                    serialization.NoEncryption()).decode()
+
+
 def check_text(text):
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'sluice.yaml')
         with open(path, 'w', encoding='utf-8') as f:
             f.write(text)
         for_configuration(folder, text)
+        for name in re.findall(r"secret\('file:([\w.-]+)'\)", text):
+            with open(os.path.join(folder, name), 'w', encoding='utf-8') as f:
+                f.write(private_key() if name.endswith('.pem') else 'a secret of the documents, long enough')
         return sluice('check', '-c', path)
 
 

@@ -84,7 +84,7 @@ static const struct {
 static void add_pairs(struct linear_class *c, const char *pair, bool inside) {
     uint64_t in[2] = {0};
     for (; *pair; pair += 2)
-        for (int ch = pair[0]; ch <= pair[1]; ch++)
+        for (unsigned char ch = (unsigned char)pair[0]; ch <= (unsigned char)pair[1]; ch++)
             in[ch >> 6] |= UINT64_C(1) << (ch & 63);
     c->ascii[0] |= inside ? in[0] : ~in[0];
     c->ascii[1] |= inside ? in[1] : ~in[1];
@@ -217,7 +217,7 @@ static bool take_member(struct linear_parse *p, struct linear_class *c, uint32_t
 
 static bool take_range(struct linear_parse *p, struct linear_class *c) {
     size_t from = p->at;
-    uint32_t low, high;
+    uint32_t low = 0, high;
     bool was_class;
     if (!take_posix(p, c, &was_class) || was_class)
         return p->result == LINEAR_FINE;

@@ -1,4 +1,4 @@
-/* Macros: has, the loops over lists and maps, cel.bind, cel.block, optMap. */
+/* Macros: has, the loops over lists and maps, cel.bind, cel.block, optMap, sortBy. */
 #include "expr/compile.h"
 
 struct loop_plan {
@@ -367,6 +367,36 @@ static bool cel_macro(struct compiler *c, struct tree *n) {
     return false;
 }
 
+/* ---- sortBy -----------------------------------------------------------------------------------
+ */
+
+static struct tree *made(struct compiler *c, const struct tree *like, enum node_kind kind,
+                         const char *name, uint32_t children) {
+    struct tree *n = arena_zero(c->tmp, sizeof *n);
+    *n = (struct tree){.kind = kind, .at = like->at, .len = like->len, .name = span_z(name)};
+    n->child = arena_zero(c->tmp, (children + 1) * sizeof(struct tree *));
+    n->count = children;
+    n->member = kind == NODE_CALL;
+    return n;
+}
+
+/* list.sortBy(v, key) is cel.bind(@list, list, @list.@sortByAssociatedKeys(@list.map(v, key))). */
+static struct tree *sort_by(struct compiler *c, struct tree *n) {
+    struct tree *list = made(c, n->child[0], NODE_NAME, "@list", 0);
+    struct tree *keys = made(c, n, NODE_CALL, "map", 3);
+    struct tree *sorted = made(c, n, NODE_CALL, "@sortByAssociatedKeys", 2);
+    struct tree *bind = made(c, n, NODE_CALL, "bind", 4);
+    keys->child[0] = list;
+    keys->child[1] = n->child[1];
+    keys->child[2] = n->child[2];
+    sorted->child[0] = list;
+    sorted->child[1] = keys;
+    bind->child[1] = list;
+    bind->child[2] = n->child[0];
+    bind->child[3] = sorted;
+    return bind;
+}
+
 bool macro_begin(struct compiler *c, struct tree *n) {
     struct loop_plan plan;
     if (c->scope->no_macros)
@@ -389,6 +419,10 @@ bool macro_begin(struct compiler *c, struct tree *n) {
     }
     if ((span_eq(n->name, SPAN("or")) || span_eq(n->name, SPAN("orValue"))) && n->count == 2) {
         begin_task(c, n, or_task, NULL);
+        return true;
+    }
+    if (span_eq(n->name, SPAN("sortBy")) && n->count == 3 && variable_name(c, n->child[1]).p) {
+        begin_task(c, sort_by(c, n), bind_task, NULL);
         return true;
     }
     if (!plan_loop(c, n, &plan))

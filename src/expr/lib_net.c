@@ -179,19 +179,19 @@ static bool cidr(struct expr_call *c) {
 
 static bool is_ip(struct expr_call *c) {
     unsigned char bytes[16];
-    struct value v;
+    struct value v = VALUE_NOTHING;
     return lib_bool(c, !net_parse_ip(lib_span(c, 0), bytes, &v));
 }
 
 static bool is_cidr(struct expr_call *c) {
     unsigned char bytes[16];
-    struct value v;
+    struct value v = VALUE_NOTHING;
     return lib_bool(c, !net_parse_cidr(lib_span(c, 0), bytes, &v));
 }
 
 /* Whether it is written as it would be printed. */
 static bool is_canonical(struct expr_call *c) {
-    struct value v;
+    struct value v = VALUE_NOTHING;
     char text[NET_TEXT_MAX];
     if (!parsed(c, 0, net_parse_ip, &v))
         return false;
@@ -264,7 +264,7 @@ static bool contains_ip(struct expr_call *c) {
 }
 
 static bool contains_ip_text(struct expr_call *c) {
-    struct value v;
+    struct value v = VALUE_NOTHING;
     return parsed(c, 1, net_parse_ip, &v) && lib_bool(c, net_contains(&c->arg[0], &v));
 }
 
@@ -277,7 +277,7 @@ static bool contains_cidr(struct expr_call *c) {
 }
 
 static bool contains_cidr_text(struct expr_call *c) {
-    struct value v;
+    struct value v = VALUE_NOTHING;
     return parsed(c, 1, net_parse_cidr, &v) && lib_bool(c, contains_block(&c->arg[0], &v));
 }
 

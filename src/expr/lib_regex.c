@@ -136,7 +136,7 @@ static bool one_group(struct expr_call *c, const struct walk *w) {
 }
 
 static bool extract(struct expr_call *c) {
-    struct walk w;
+    struct walk w = {0};
     bool fine;
     struct value none = {.kind = VALUE_OPTIONAL};
     if (!walk_begin(c, &w) || !one_group(c, &w))
@@ -152,7 +152,7 @@ static bool extract(struct expr_call *c) {
 }
 
 static bool extract_all(struct expr_call *c) {
-    struct walk w;
+    struct walk w = {0};
     bool fine;
     struct lib_items l = {.c = c};
     if (!walk_begin(c, &w) || !one_group(c, &w))
@@ -183,7 +183,7 @@ static bool put_replacement(struct lib_text *t, struct span by, const struct wal
 }
 
 static bool replace_up_to(struct expr_call *c, int64_t most) {
-    struct walk w;
+    struct walk w = {0};
     struct lib_text t = {.c = c};
     size_t at = 0;
     bool fine = true;

@@ -56,7 +56,7 @@ static bool position(struct expr_call *c, int64_t i, size_t *at) {
 }
 
 static bool char_at(struct expr_call *c) {
-    size_t at;
+    size_t at = 0;
     if (!position(c, c->arg[1].i, &at))
         return false;
     struct span rest = span_from(lib_span(c, 0), at);
@@ -65,13 +65,13 @@ static bool char_at(struct expr_call *c) {
 }
 
 static bool substring_from(struct expr_call *c) {
-    size_t at;
+    size_t at = 0;
     return position(c, c->arg[1].i, &at) && lib_given_string(c, span_from(lib_span(c, 0), at));
 }
 
 static bool substring(struct expr_call *c) {
     int64_t from = c->arg[1].i, to = c->arg[2].i;
-    size_t at, end;
+    size_t at = 0, end = 0;
     if (from > to)
         return expr_failf(c, "invalid substring range. start: %lld, end: %lld", (long long)from,
                           (long long)to);

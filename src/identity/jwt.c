@@ -361,15 +361,16 @@ static void challenge(const struct authenticator *by, enum fault fault, struct s
             request ? "invalid_request" : "invalid_token", fault_table[fault].text);
 }
 
+/* Where the token belongs elsewhere, somebody may send it there all the same. */
+static struct span parameter(const void *conf) {
+    const struct jwt_conf *c = conf;
+    return c->in == CREDENTIAL_QUERY ? c->place : SPAN("access_token");
+}
+
 static void conceal(const struct authenticator *by, struct exchange *x) {
     const struct jwt_conf *c = by->conf;
     if (!c->bearer || has_bearer(&x->req))
         credential_drop(x, (enum credential_in)c->in, c->place);
-}
-
-static struct span parameter(const void *conf) {
-    const struct jwt_conf *c = conf;
-    return c->in == CREDENTIAL_QUERY ? c->place : SPAN_NONE;
 }
 
 const struct auth_kind jwt_kind = {.name = "jwt",

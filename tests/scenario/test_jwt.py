@@ -17,7 +17,7 @@ from web_client import connect
 CONFIG = '''
     version: 1
     workers: 1
-    log: {fields: [status, code, detail]}
+    log: {fields: [status, code, detail, target]}
     listeners: {public: {address: "127.0.0.1:@PORT@"}}
     admin: {address: "127.0.0.1:@ADMIN@"}
     authenticators: {shop: {jwt: {%s}}}
@@ -252,6 +252,17 @@ def challenges(kind):
         a = c.request('GET', '/x', [('authorization', 'Bearer ' + signed({'alg': 'HS256'}, claims(exp=1)))])
         equal(a.all('www-authenticate'), ['Bearer realm="shop", error="invalid_token", '
                                           'error_description="the token has expired"'])
+
+
+@kinds
+def tokens_in_queries_are_not_logged(kind):
+    for place, name in (('in: query', 'access_token'), ('in: query, name: t', 't'), ('in: header', 'access_token')):
+        token = signed({'alg': 'HS256'})
+        with Upstream() as up, gateway(up, f'{HS}, {place}') as gw, connect(kind, gw.port, None) as c:
+            a = c.request('GET', f'/x?a=1&{name}={token}', [])
+            equal(a.status, 200 if 'query' in place else 401)
+            wait_until(lambda: '"status"' in gw.stdout(), 'a line of the log')
+            assert token.split('.')[2] not in gw.stdout() + gw.log(), 'the token was logged'
 
 
 @kinds

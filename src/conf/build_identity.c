@@ -270,6 +270,18 @@ static struct pair *kind_of(struct build *b, struct node *n) {
     return NULL;
 }
 
+static void groups_of(struct build *b, struct authenticator *by, struct node *n,
+                      const struct schema_fill *fill) {
+    uint32_t count = n->kind == NODE_LIST ? n->count : 1;
+    const struct template **all = arena_alloc(b->arena, count * sizeof *all + 1);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct template *t = schema_template(fill, item_of(n, i), PLACE_TEXT, SCOPE_IDENTITY);
+        if (t)
+            all[by->consumer.groups++] = t;
+    }
+    by->consumer.group = all;
+}
+
 static void consumer_of(struct build *b, struct authenticator *by, struct node *n) {
     const struct schema_field *f = schema_field_of(&schema_authenticator_type, SPAN("consumer"));
     if (!there(n))
@@ -283,7 +295,7 @@ static void consumer_of(struct build *b, struct authenticator *by, struct node *
     if (there(plan))
         by->consumer.plan = schema_template(&fill, plan, PLACE_TEXT, SCOPE_IDENTITY);
     if (there(groups))
-        by->consumer.groups = schema_template(&fill, groups, PLACE_TEXT, SCOPE_IDENTITY);
+        groups_of(b, by, groups, &fill);
 }
 
 /* Those beside the kind and those inside it. */

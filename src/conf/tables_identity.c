@@ -8,10 +8,12 @@ static const struct schema_type identity_headers = {.kind = SCHEMA_MAP,
                                                     .of = &type_template_header,
                                                     .size = sizeof(struct answer_header),
                                                     .what = "a map of header names to texts"};
+static const struct schema_type groups = {
+    .kind = SCHEMA_LIST, .of = &type_template_text, .flags = TYPE_ONE_OR_MANY, .max = 64};
 static const struct schema_field caller[] = {
     {ROW("name", type_template_text, "Its name: \"${claim.sub}\"."), .flags = FIELD_NO_FILL},
     {ROW("plan", type_template_text, "The name of its plan."), .flags = FIELD_NO_FILL},
-    {ROW("groups", type_template_text, "A list, or one text: \"${claim.groups}\"."),
+    {ROW("groups", groups, "Groups, each a text or a list of texts: \"${claim.groups}\"."),
      .flags = FIELD_NO_FILL},
 };
 static const struct schema_object caller_object = {

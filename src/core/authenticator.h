@@ -144,7 +144,9 @@ struct authenticator {
         *header; /* identity headers for the service: templates over the caller */
     uint32_t header_count;
     struct { /* consumer: {name, plan, groups}: from claims; NULL: not said */
-        const struct template *name, *plan, *groups; /* groups: a list, or one text */
+        const struct template *name, *plan;
+        const struct template *const *group; /* each a text, or a list of texts */
+        uint32_t groups;
     } consumer;
     bool forward; /* the credential goes on to the service */
     void *stats;  /* statistics by name (observe/metrics); set before publishing */

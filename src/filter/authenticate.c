@@ -142,25 +142,32 @@ static enum fault text_of(struct exchange *x, const struct template *t, struct s
     return FAULT_EXPRESSION_FAILED;
 }
 
-/* A list of texts, or one text. */
-static enum fault groups_of(struct exchange *x, const struct template *t, struct caller *who) {
-    struct template_values v = facts_values(x);
-    struct value list, one;
-    enum template_result r = template_value(t, &x->arena, &v, HEADER_MAX, &list, NULL);
-    if (r != TEMPLATE_FINE && r != TEMPLATE_NULL)
-        return FAULT_EXPRESSION_FAILED;
-    bool many = list.kind == VALUE_LIST;
-    uint32_t n = many ? value_count(&list) : list.kind == VALUE_STRING;
-    if (n > GROUPS_MAX)
-        n = GROUPS_MAX;
-    struct span *group = arena_alloc(&x->arena, n * sizeof *group + 1);
-    who->group = group;
-    who->group_count = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        one = many ? value_at(&list, &x->arena, i) : list;
+static void add_groups(struct exchange *x, const struct value *v, struct caller *who,
+                       struct span *group) {
+    uint32_t n = v->kind == VALUE_LIST ? value_count(v) : v->kind == VALUE_STRING;
+    for (uint32_t i = 0; i < n && who->group_count < GROUPS_MAX; i++) {
+        struct value one = v->kind == VALUE_LIST ? value_at(v, &x->arena, i) : *v;
         if (one.kind == VALUE_STRING)
             group[who->group_count++] = value_span(&one);
     }
+}
+
+/* Each a text, or a list of texts. */
+static enum fault groups_of(struct exchange *x, const struct authenticator *by,
+                            struct caller *who) {
+    struct template_values v = facts_values(x);
+    struct span *group = arena_alloc(&x->arena, GROUPS_MAX * sizeof *group);
+    struct caller found = {.group_count = 0};
+    for (uint32_t i = 0; i < by->consumer.groups; i++) {
+        struct value value = VALUE_NOTHING;
+        enum template_result r =
+            template_value(by->consumer.group[i], &x->arena, &v, HEADER_MAX, &value, NULL);
+        if (r != TEMPLATE_FINE && r != TEMPLATE_NULL)
+            return FAULT_EXPRESSION_FAILED;
+        add_groups(x, &value, &found, group);
+    }
+    who->group = group;
+    who->group_count = found.group_count;
     return FAULT_NONE;
 }
 
@@ -179,7 +186,7 @@ static enum fault name_consumer(struct exchange *x, struct caller *who) {
     if (!why && by->consumer.plan)
         why = text_of(x, by->consumer.plan, &who->plan);
     if (!why && by->consumer.groups)
-        why = groups_of(x, by->consumer.groups, who);
+        why = groups_of(x, by, who);
     return why;
 }
 

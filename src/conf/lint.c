@@ -164,11 +164,86 @@ static void secrets(struct build *b) {
     }
 }
 
+/* --- who may come --- */
+
+static bool asks(const struct route *r) {
+    for (unsigned i = 0; i < r->plan.count; i++)
+        if (strcmp(r->plan.filter[i].ops->name, "authenticate") == 0)
+            return true;
+    return false;
+}
+
+/* Every path of every host. */
+static bool takes_all(const struct route_match *m) {
+    bool any = m->path_count == 0;
+    for (uint32_t i = 0; i < m->path_count; i++)
+        any |= m->path[i].count == 1 && m->path[i].segment[0].kind == SEGMENT_TAIL;
+    return any && m->host_count == 0;
+}
+
+static struct mark mark_at(const struct build *b, const struct where *w) {
+    uint32_t file = 0;
+    while (file < b->files && b->file[file] != w->file)
+        file++;
+    return (struct mark){file < b->files ? file : 0, w->line, w->column, 1};
+}
+
+/* Whoever has authenticators means to ask: a route that takes everything and asks nobody is a hole,
+ * not a choice. */
+static void open_to_all(struct build *b) {
+    for (uint32_t i = 0; b->s->authenticator_count && i < b->s->route_count; i++) {
+        const struct route *r = &b->s->route[i];
+        bool forwards = r->plan.back && strcmp(r->plan.back->name, "proxy") == 0;
+        if (!forwards || asks(r) || !takes_all(r->match))
+            continue;
+        struct diag *d = diag_add(b->diags, DIAG_W0130, mark_at(b, &r->where),
+                                  "this route takes every path, and asks nobody who he is");
+        diag_help(b->diags, d,
+                  "give it `authenticate: NAME`, or a narrower match; what is meant to be open "
+                  "says so with `authenticate: {any: NAME, optional: true}`");
+    }
+}
+
+/* The setting's text is a flow of words: {any: [a, b]}. */
+static bool has_word(struct span text, struct span word) {
+    const char *at = text.p, *end = text.p + text.n;
+    while ((at = memmem(at, (size_t)(end - at), word.p, word.n)) != NULL) {
+        bool begins = at == text.p || strchr(" [{\"", at[-1]);
+        const char *behind = at + word.n;
+        if (begins && (behind == end || strchr(",]}\"", *behind)))
+            return true;
+        at++;
+    }
+    return false;
+}
+
+static bool is_asked(const struct build *b, struct span name) {
+    for (uint32_t i = 0; i < b->s->route_count; i++) {
+        const struct route *r = &b->s->route[i];
+        for (uint32_t k = 0; k < r->setting_count; k++)
+            if (span_eq(r->settings[k].name, SPAN("authenticate")) &&
+                has_word(r->settings[k].value, name))
+                return true;
+    }
+    return false;
+}
+
+static void unused_authenticators(struct build *b) {
+    for (uint32_t i = 0; i < b->s->authenticator_count; i++) {
+        struct span name = b->s->authenticator[i].name;
+        if (!is_asked(b, name))
+            diag_add(b->diags, DIAG_W0131, b->authenticator_node[i]->at,
+                     "no route asks the authenticator %.*s", SPAN_ARG(name));
+    }
+}
+
 void lint(struct build *b) {
     if (!b->diags->errors) { /* else what is unused is not known */
         unused_services(b);
         unused_sets(b);
         unused_vars(b);
+        unused_authenticators(b);
+        open_to_all(b);
     }
     open_admin(b);
     trusts_all(b);

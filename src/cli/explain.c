@@ -8,6 +8,7 @@
 #include "core/route_when.h"
 #include "core/targets.h"
 #include "filter/authenticate.h"
+#include "filter/cors.h"
 #include "filter/rewrite.h"
 
 enum { REQUEST_MAX = 128 * 1024, BODY_MAX = 64 * 1024, EXTRA_FIELDS = 16 };
@@ -252,6 +253,21 @@ static enum fault answer(struct explained *e) {
     return FAULT_NONE;
 }
 
+/* A policy answers before the others are asked. False: it is no preflight, or nobody's. */
+static bool preflight(struct explained *e, enum fault *f) {
+    const struct plan *p = e->x->plan;
+    unsigned i = 0;
+    if (!e->x->route->preflights || !cors_is_preflight(&e->x->req))
+        return false;
+    while (i < p->count && p->filter[i].ops != cors_policy.ops)
+        i++;
+    if (i == p->count)
+        return false;
+    e->status = 204;
+    *f = cors_preflight_wrong(p->filter[i].conf, e->x) ? FAULT_CORS_REFUSED : FAULT_NONE;
+    return true;
+}
+
 static enum fault follow(struct explained *e, struct span text) {
     enum fault f = parse(e, text);
     e->tls = (struct tls_info){.version = "TLSv1.3", .cipher = "", .alpn = "http/1.1"};
@@ -269,6 +285,8 @@ static enum fault follow(struct explained *e, struct span text) {
         e->status = 204; /* OPTIONS *: about the gateway itself */
         return FAULT_NONE;
     }
+    if (!f && preflight(e, &f))
+        return f;
     if (!f)
         f = run_filters(e);
     return f ? f : answer(e);

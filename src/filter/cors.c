@@ -307,6 +307,10 @@ static bool varies(const struct head *h) {
 
 /* ---- preflights ---- */
 
+bool cors_is_preflight(const struct head *h) {
+    return h->method == METHOD_OPTIONS && hdr_has(h, HDR_ORIGIN) && hdr_find(h, asked_method).p;
+}
+
 static bool method_allowed(const struct cors_conf *c, struct span method) {
     return is_token(method) && (c->any_method || has(c->method, c->method_count, method));
 }
@@ -360,7 +364,7 @@ static void preflight_start(struct exchange *x) {
 }
 static const struct back_ops preflight_back = {"preflight", preflight_start, NULL, NULL};
 
-static const char *preflight_wrong(const struct cors_conf *c, struct exchange *x) {
+const char *cors_preflight_wrong(const struct cors_conf *c, struct exchange *x) {
     struct str echo = str_on(arena_alloc(&x->arena, x->req.bytes + 1), x->req.bytes);
     if (!cors_allows(c, hdr_get(&x->req, HDR_ORIGIN)))
         return "cors: the origin is not allowed";
@@ -372,7 +376,7 @@ static const char *preflight_wrong(const struct cors_conf *c, struct exchange *x
 static enum verdict preflight(struct step *s) {
     const struct cors_conf *c = s->filter->conf;
     struct exchange *x = s->x;
-    const char *wrong = preflight_wrong(c, x);
+    const char *wrong = cors_preflight_wrong(c, x);
     if (wrong) {
         container_of(s, struct cors_step, step)->stays = s->filter->observe;
         return step_refuse(s, FAULT_CORS_REFUSED, wrong);
@@ -389,7 +393,7 @@ static enum verdict request(struct step *s) {
     struct cors_step *cs = container_of(s, struct cors_step, step);
     if (!hdr_has(h, HDR_ORIGIN))
         return NEXT;
-    if (h->method == METHOD_OPTIONS && hdr_find(h, asked_method).p)
+    if (cors_is_preflight(h))
         return preflight(s);
     cs->allowed = cors_allows(c, hdr_get(h, HDR_ORIGIN));
     cs->stays = s->filter->observe && !cs->allowed;

@@ -34,5 +34,8 @@ struct cors_conf {
 };
 
 bool cors_allows(const struct cors_conf *c, struct span origin);
+bool cors_is_preflight(const struct head *h);
+/* NULL: it is answered with 204; else why it is refused (static). */
+const char *cors_preflight_wrong(const struct cors_conf *c, struct exchange *x);
 
 extern const struct policy cors_policy;

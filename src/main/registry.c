@@ -10,6 +10,7 @@
 #include "filter/grpc.h"
 #include "filter/ip.h"
 #include "filter/rewrite.h"
+#include "filter/security_headers.h"
 #include "filter/websocket.h"
 #include "identity/api_key.h"
 #include "identity/basic.h"
@@ -25,8 +26,9 @@
 #include "observe/log.h"
 
 static const struct policy *const policies[] = {
-    &ip_policy,        &cors_policy,    &csrf_policy,      &authenticate_policy,
-    &authorize_policy, &rewrite_policy, &websocket_policy, &grpc_policy};
+    &ip_policy,      &cors_policy,         &security_headers_policy,
+    &csrf_policy,    &authenticate_policy, &authorize_policy,
+    &rewrite_policy, &websocket_policy,    &grpc_policy};
 static const struct auth_kind *const kinds[] = {&api_key_kind,       &basic_kind,  &jwt_kind,
                                                 &mtls_kind,          &oidc_kind,   &signature_kind,
                                                 &auth_introspection, &auth_forward};

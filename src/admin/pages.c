@@ -82,6 +82,7 @@ void page_metrics(struct text *t, const struct snapshot *s) {
     walk(s, count_endpoint, &count);
     metric_family(t, omitted, "gauge", "Endpoints without samples here: there are too many");
     metric_u64(t, omitted, NULL, 0, count > METRIC_ENDPOINTS ? count - METRIC_ENDPOINTS : 0);
+    page_keys_metrics(t);
 }
 
 /* /status */
@@ -214,6 +215,7 @@ void page_status(struct text *t, const struct snapshot *s) {
     status_counts(t, &totals);
     status_listeners(t, s);
     status_services(t, s);
+    page_keys_status(t);
     status_faults(t, &totals);
     status_logs(t, &totals);
     json_close(t, '}');

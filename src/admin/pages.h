@@ -9,4 +9,8 @@ struct snapshot;
 void page_metrics(struct text *t, const struct snapshot *s);
 void page_status(struct text *t, const struct snapshot *s);
 void page_status_text(struct text *t, const struct snapshot *s);
+/* keys_page.c: a part of each of the three. */
+void page_keys_metrics(struct text *t);
+void page_keys_status(struct text *t);
+void page_keys_text(struct text *t);
 void page_routes(struct text *t, const struct snapshot *s);

@@ -176,4 +176,5 @@ void page_status_text(struct text *t, const struct snapshot *s) {
     faults(t, &totals);
     logs(t, &totals);
     services(t, s);
+    page_keys_text(t);
 }

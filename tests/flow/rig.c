@@ -5,6 +5,7 @@
 #include "core/publish.h"
 #include "core/route.h"
 #include "front/listener.h"
+#include "identity/decisions.h"
 #include "service/service.h"
 #include "tls/stream.h"
 #include <stdio.h>
@@ -217,6 +218,7 @@ static void stop_worker(struct rig *r, unsigned i) {
     me = &t->loop;
     listeners_stop(t);
     pools_finish(t);
+    decisions_thread_finish(t);
     service_thread_finish(t);
     publish_leave(t);
     tls_thread_finish();

@@ -58,7 +58,8 @@ static void told(void *ctx, const struct call_answer *answer) {
     a->fault = answer->fault;
     a->status = answer->head ? answer->head->status : 0;
     a->len = answer->body.n;
-    memcpy(a->body, answer->body.p, a->len < sizeof a->body ? a->len : sizeof a->body);
+    if (a->len)
+        memcpy(a->body, answer->body.p, a->len < sizeof a->body ? a->len : sizeof a->body);
 }
 
 static void start(struct asked *a, struct call_ask ask) {

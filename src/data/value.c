@@ -203,9 +203,18 @@ bool value_compare(const struct value *x, const struct value *y, int *order) {
 /* ---- equality ---------------------------------------------------------------------------------
  */
 
-/* Of what has no parts. */
-static bool leaves_equal(const struct value *x, const struct value *y) {
+/* Of what has no parts; long texts cost more than the step that is paid already. */
+static bool leaves_equal(const struct value *x, const struct value *y, uint64_t *steps) {
     int order;
+    if (x->kind == y->kind && (x->kind == VALUE_STRING || x->kind == VALUE_BYTES)) {
+        uint64_t cost = x->n == y->n ? x->n / VALUE_TEXT_STEP : 0;
+        if (cost > *steps) {
+            *steps = 0;
+            return false;
+        }
+        *steps -= cost;
+        return span_eq(value_span(x), value_span(y));
+    }
     switch ((enum value_kind)x->kind) {
     case VALUE_NULL:
         return y->kind == VALUE_NULL;
@@ -292,7 +301,7 @@ static bool equal_deep(const struct value *x, const struct value *y, struct aren
             uint64_t cost = l.kind == VALUE_MAP ? (uint64_t)n * n / 8 : 0;
             *steps -= cost < *steps ? cost : *steps;
             stack[depth++] = (struct pair_walk){l, r, 0, n};
-        } else if (!leaves_equal(&l, &r)) {
+        } else if (!leaves_equal(&l, &r, steps)) {
             return false;
         }
         while (depth && stack[depth - 1].at == stack[depth - 1].count)
@@ -311,7 +320,7 @@ bool value_equal(const struct value *x, const struct value *y, struct arena *a, 
     if ((1u << x->kind | 1u << y->kind) & parts_of || !*steps)
         return equal_deep(x, y, a, steps);
     --*steps;
-    return leaves_equal(x, y); /* most are */
+    return leaves_equal(x, y, steps); /* most are */
 }
 
 /* ---- copies -----------------------------------------------------------------------------------

@@ -123,6 +123,7 @@ bool value_get(const struct value *map, struct arena *a, const struct value *key
 /* The member of that name; NULL: there is none, or v is no plain map. */
 const struct value *value_find(const struct value *v, struct span name);
 
+enum { VALUE_TEXT_STEP = 64 }; /* bytes of a text that are compared for one step */
 /* CEL's equality: across number types, deep, never an error (different types are unequal). Walks at
  * most *steps values and counts them down; false with *steps 0: it was too much. */
 bool value_equal(const struct value *x, const struct value *y, struct arena *a, uint64_t *steps);

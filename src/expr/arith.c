@@ -194,10 +194,19 @@ bool op_negate(struct machine *m, const struct instruction *i) {
 /* ---- equality and order -----------------------------------------------------------------------
  */
 
+/* Long texts cost by their length. */
+static bool spend_texts(struct machine *m, const struct value *x, const struct value *y) {
+    uint32_t n = x->n < y->n ? x->n : y->n;
+    return n < VALUE_TEXT_STEP || machine_spend(m, n / VALUE_TEXT_STEP);
+}
+
 static bool same(struct machine *m, const struct value *x, const struct value *y, bool wanted) {
     bool equal;
     if (both(x, y, VALUE_STRING)) {
-        equal = x->n == y->n && (x->n == 0 || memcmp(x->p, y->p, x->n) == 0);
+        equal = x->n == y->n;
+        if (equal && !spend_texts(m, x, y))
+            return false;
+        equal = equal && (x->n == 0 || memcmp(x->p, y->p, x->n) == 0);
     } else {
         equal = value_equal(x, y, m->run->arena, &m->run->steps);
         if (!m->run->steps)
@@ -239,6 +248,8 @@ static bool order(struct machine *m, const char *op, int *out, bool *none) {
     *none = is_number(&x) && is_number(&y) && (unordered(&x) || unordered(&y));
     if (*none)
         return true;
+    if ((both(&x, &y, VALUE_STRING) || both(&x, &y, VALUE_BYTES)) && !spend_texts(m, &x, &y))
+        return false;
     return value_compare(&x, &y, out) || machine_no_operator(m, op, &x, &y);
 }
 

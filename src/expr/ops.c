@@ -90,7 +90,7 @@ bool machine_member(struct machine *m, const struct value *x, const struct value
     if (x->kind == VALUE_MAP) {
         if (!is_key(key))
             return machine_fail(m, "this type is no key of maps");
-        if (x->n > 64 && x->form == VALUE_PLAIN && !machine_spend(m, x->n / 64))
+        if (x->n > 16 && x->form == VALUE_PLAIN && !machine_spend(m, x->n / 16))
             return false;
         if (value_get(x, m->run->arena, key, out))
             return true;

@@ -6,14 +6,25 @@
 #include "play.h"
 
 static struct value hundred[100];
-static struct value values[1];
-static const struct expr_name names[] = {{"l", &expr_list_dyn, 0}};
-static const struct expr_scope scope = {.name = names, .count = 1};
+static struct value_member thousand[1000];
+static char keys[1000][8], megabyte[1 << 20];
+static struct value values[3];
+static const struct expr_name names[] = {
+    {"l", &expr_list_dyn, 0}, {"m", &expr_map_dyn, 1}, {"s", &expr_string, 2}};
+static const struct expr_scope scope = {.name = names, .count = array_len(names)};
 
 static void fill(void) {
     for (int i = 0; i < 100; i++)
         hundred[i] = value_int(i);
     values[0] = (struct value){.kind = VALUE_LIST, .n = 100, .item = hundred};
+    for (int i = 0; i < 1000; i++) {
+        int n = snprintf(keys[i], sizeof keys[i], "k%d", i);
+        thousand[i].key = value_string(span_of(keys[i], (size_t)n));
+        thousand[i].value = value_int(i);
+    }
+    values[1] = (struct value){.kind = VALUE_MAP, .n = 1000, .member = thousand};
+    memset(megabyte, 'a', sizeof megabyte);
+    values[2] = value_string(span_of(megabyte, sizeof megabyte));
 }
 
 /* `n` times `open`, the middle, `n` times `close`. */
@@ -47,6 +58,16 @@ static const struct bomb bombs[] = {
     {"l.all(a, l.all(b, l.all(c, int('no number') == 1 || true)))", false},
     {"l.all(a, l.all(b, [l, l, l] == [l, l, l]))", true},
     {"l.all(a, l.all(b, !(-1 in (l + l + l + l))))", true},
+    {"l.all(a, s == s)", true},
+    {"l.all(a, s != s || true)", true},
+    {"l.all(a, s <= s)", true},
+    {"l.all(a, [s] == [s])", true},
+    {"l.all(a, s in [s])", true},
+    {"l.all(a, l.all(b, m.k999 == 999))", true},
+    {"l.all(a, l.all(b, 'none' in m || true))", true},
+    {"l.all(a, m == m)", true},
+    {"l.all(a, l.all(b, s.contains('ab') || true))", true},
+    {"l.all(a, l.all(b, s.matches('(a+)+$')))", true},
     {"l.map(a, l.map(b, l + l))", false},
     {"l.map(a, l.map(b, l.map(c, 'a long text, made anew each time' + string(c))))", false},
     {"l.map(a, l.map(b, l.map(c, {'k': a, 'v': b, 'w': [a, b, c]})))", false},

@@ -155,8 +155,8 @@ static struct day day_of(int64_t days) {
 
 size_t timestamp_text(int64_t seconds, int32_t nanos, char *out) {
     struct str s = str_on(out, MOMENT_TEXT);
-    int64_t days = seconds / 86400 - (seconds % 86400 < 0);
-    uint64_t in_day = (uint64_t)(seconds - days * 86400);
+    int64_t rest = seconds % 86400, days = seconds / 86400 - (rest < 0);
+    uint64_t in_day = (uint64_t)(rest < 0 ? rest + 86400 : rest);
     struct day d = day_of(days);
     if (d.year < 0)
         str_char(&s, '-');

@@ -81,10 +81,13 @@ static size_t body_size(const struct counts *n, size_t moment) {
            n->isut;
 }
 
-/* The last of the file: a rule between two line breaks; none where it is empty. */
-static void read_rule(struct span s, struct zone *z) {
-    if (s.n >= 2 && s.p[0] == '\n' && s.p[s.n - 1] == '\n')
-        z->ruled = zone_rule_parse(span_cut(s, 1, s.n - 2), &z->rule);
+/* The last of the file: a rule between two line breaks; none where it is empty. False: it was cut,
+ * or is wrong. */
+static bool read_rule(struct span s, struct zone *z) {
+    if (s.n < 2 || s.p[0] != '\n' || s.p[s.n - 1] != '\n')
+        return false;
+    z->ruled = s.n > 2;
+    return !z->ruled || zone_rule_parse(span_cut(s, 1, s.n - 2), &z->rule);
 }
 
 /* Everything in one block: the zone, moments, kinds, places, name. */
@@ -113,8 +116,7 @@ static struct zone *fill(char *block, struct span body, const struct counts *n, 
     for (size_t i = 0; i < n->type; i++)
         if (kind[i].east < -93600 || kind[i].east > 93600) /* RFC 8536: -25 to 26 hours */
             return NULL;
-    read_rule(span_from(body, body_size(n, 8)), z);
-    return z;
+    return read_rule(span_from(body, body_size(n, 8)), z) ? z : NULL;
 }
 
 /* Of version 2 on, with 64 bits; the block in front of it, for old readers, is skipped. */

@@ -1,4 +1,5 @@
 /* Timestamps, durations, the calendar, time zones. */
+#include "base/env.h"
 #include "expr/lib_time.h"
 #include "expr/lib_zone.h"
 #include "expr/zone_rule.h"
@@ -191,11 +192,81 @@ static void test_rules(void **state) {
     }
 }
 
+/* A file of zones that was cut, or has a wrong byte: refused or read, never beyond its end. More
+ * names than are kept, too. */
+static char hostile[4096];
+static size_t hostile_n, hostile_at;
+
+static int hostile_open(const char *path, int flags, mode_t mode) {
+    (void)path, (void)flags, (void)mode;
+    hostile_at = 0;
+    return 1000;
+}
+
+static ssize_t hostile_read(int fd, void *p, size_t n) {
+    (void)fd;
+    n = n < hostile_n - hostile_at ? n : hostile_n - hostile_at;
+    memcpy(p, hostile + hostile_at, n);
+    hostile_at += n;
+    return (ssize_t)n;
+}
+
+static int hostile_close(int fd) {
+    (void)fd;
+    return 0;
+}
+
+static bool ask_hostile(unsigned number) {
+    static const int64_t at[] = {INT64_C(-62135596800), -1, 0, 1700000000, INT64_C(253402300799)};
+    struct arena a;
+    char name[32];
+    const char *why = NULL;
+    snprintf(name, sizeof name, "Test/Zone%u", number);
+    arena_init(&a, NULL);
+    const struct zone *z = zone_get(&a, span_z(name), &why);
+    for (size_t i = 0; z && i < array_len(at); i++) {
+        int64_t east = zone_offset(z, at[i]);
+        if (east < -608400 || east > 608400)
+            fail_msg("%s: %lld", name, (long long)east);
+    }
+    arena_finish(&a);
+    return z != NULL;
+}
+
+static void test_hostile_files(void **state) {
+    (void)state;
+    FILE *f = fopen("/usr/share/zoneinfo/Europe/Paris", "rb");
+    if (!f) {
+        print_message("the system has no time zones: package tzdata\n");
+        skip();
+    }
+    size_t whole = fread(hostile, 1, sizeof hostile, f);
+    fclose(f);
+    assert_true(whole > 100 && whole < sizeof hostile);
+    env.open = hostile_open;
+    env.read = hostile_read;
+    env.close = hostile_close;
+    unsigned number = 0, read = 0;
+    for (hostile_n = 0; hostile_n < whole; hostile_n += 1 + hostile_n / 64)
+        read += ask_hostile(number++);
+    assert_int_equal(read, 0); /* a cut one has lost its rule or more */
+    hostile_n = whole;
+    assert_true(ask_hostile(number++));
+    for (size_t at = 0; at < whole; at++)
+        for (unsigned flip = 1; flip < 256; flip *= 16) {
+            hostile[at] = (char)(hostile[at] ^ (char)(flip * 9));
+            read += ask_hostile(number++);
+            hostile[at] = (char)(hostile[at] ^ (char)(flip * 9));
+        }
+    assert_true(read > ZONES_KEPT);
+    env = env_os;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_times), cmocka_unit_test(test_getters),
         cmocka_unit_test(test_zones), cmocka_unit_test(test_calendar),
-        cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_rules), cmocka_unit_test(test_hostile_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 #include "conf/build.h"
+#include "conf/constant_expr.h"
 #include "base/env.h"
 #include "conf/files.h"
 #include "conf/show.h"
@@ -61,6 +62,7 @@ struct schema_fill build_fill(struct build *b, const struct fact_captures *captu
                                 .diags = b->diags,
                                 .captures = captures,
                                 .scopes = b->scopes,
+                                .constants = &b->known,
                                 .keep = constant_regex,
                                 .keep_ctx = b->regexes,
                                 .placed = expression_placed,
@@ -250,10 +252,27 @@ static void keep_files(struct build *b) {
     }
 }
 
+static const char *env_of(void *ctx, struct span name) {
+    return constant_env(ctx, name);
+}
+
+static void var_used(void *ctx, struct span name) {
+    (void)constant_var(ctx, name);
+}
+
+/* Top-level `vars` for expressions that are evaluated for each request. */
+static void keep_constants(struct build *b) {
+    struct constants *c = &b->constants;
+    struct value v = c->vars ? constant_value(b->tree, c->vars) : (struct value){.kind = VALUE_MAP};
+    must(value_copy(&v, b->arena, SIZE_MAX, &b->s->vars)); /* the file itself is bounded */
+    b->known = (struct fact_constants){b->s->vars, env_of, var_used, c};
+}
+
 static void put_constants_in(struct build *b) {
     b->constants = (struct constants){
         .arena = b->tree, .diags = b->diags, .getenv = b->options->getenv, .ctx = b->options->ctx};
     constants_put_in(&b->constants, b->root);
+    keep_constants(b);
 }
 
 static void check_version(struct build *b) {

@@ -27,7 +27,8 @@ struct build {
     uint32_t files;
     struct regexes *regexes;
     struct constants constants;
-    struct expr_place *place; /* of expressions, until all are there */
+    struct fact_constants known; /* of them, for expressions */
+    struct expr_place *place;    /* of expressions, until all are there */
     uint32_t places, places_cap;
     struct leaf *leaf;   /* build_policy.c */
     unsigned scopes;     /* of the route that is being built: what its authenticators tell */

@@ -1,4 +1,4 @@
-#include "conf/constant.h"
+#include "conf/constant_expr.h"
 #include "conf/files.h"
 #include "base/env.h"
 #include <stdlib.h>
@@ -87,28 +87,32 @@ static bool quoted(struct span s, struct span *out) {
     return span_find(*out, s.p[0]) < 0 && span_find(*out, '\\') < 0;
 }
 
-static const char *environment(struct constants *c, struct span name) {
+const char *constant_env(struct constants *c, struct span name) {
     const char *z = arena_text(c->arena, name);
     return c->getenv ? c->getenv(c->ctx, z) : getenv(z);
 }
 
-/* env.X or env.?X.orValue('v'), `rest` behind "env." */
+/* Only a name, or a name and what stands for it: everything else is an expression. */
+static bool plain_env(struct span rest) {
+    bool optional = rest.n && rest.p[0] == '?';
+    struct span name = span_from(rest, optional), fallback;
+    struct span tail = span_from(name, name_len(name));
+    if (!name_len(name) || !optional)
+        return name_len(name) && tail.n == 0;
+    return span_starts(tail, SPAN(".orValue(")) && span_ends(tail, SPAN(")")) &&
+           quoted(span_trim(span_cut(tail, 9, tail.n - 10)), &fallback);
+}
+
+/* env.X or env.?X.orValue('v'), `rest` behind "env.": a plain one. */
 static bool env_value(struct builder *b, struct span all, struct span rest, struct span *out) {
     bool optional = rest.n && rest.p[0] == '?';
     struct span name = span_from(rest, optional);
     struct span tail = span_from(name, name_len(name));
     name = span_cut(name, 0, name_len(name));
-    bool fits =
-        optional ? span_starts(tail, SPAN(".orValue(")) && span_ends(tail, SPAN(")")) : tail.n == 0;
     struct span fallback = SPAN_NONE;
-    if (fits && optional)
-        fits = quoted(span_trim(span_cut(tail, 9, tail.n - 10)), &fallback);
-    if (!name.n || !fits) {
-        struct diag *d = complain(b, DIAG_E0217, all, "this use of env is not understood");
-        diag_help(b->c->diags, d, "write ${env.NAME} or ${env.?NAME.orValue('value')}");
-        return false;
-    }
-    const char *value = environment(b->c, name);
+    if (optional && !quoted(span_trim(span_cut(tail, 9, tail.n - 10)), &fallback))
+        fallback = SPAN_NONE;
+    const char *value = constant_env(b->c, name);
     if (!value && !optional) {
         struct diag *d = diag_add(b->c->diags, DIAG_E0214, inside(b, all),
                                   "the environment variable %.*s is not set", SPAN_ARG(name));
@@ -153,7 +157,7 @@ static bool secret_value(struct builder *b, struct span all, struct span rest, s
     if (fits && span_starts(what, SPAN("file:")) && what.n > 5)
         return secret_file(b, all, span_from(what, 5), out);
     if (fits && span_starts(what, SPAN("env:")) && what.n > 4) {
-        const char *value = environment(b->c, span_from(what, 4));
+        const char *value = constant_env(b->c, span_from(what, 4));
         if (value) {
             *out = span_z(value);
             keep_secret(b->c, *out);
@@ -163,7 +167,9 @@ static bool secret_value(struct builder *b, struct span all, struct span rest, s
         return false;
     }
     struct diag *d = complain(b, DIAG_E0217, all, "this use of secret is not understood");
-    diag_help(b->c->diags, d, "write ${secret('file:path')} or ${secret('env:NAME')}");
+    diag_help(b->c->diags, d,
+              "write ${secret('file:path')} or ${secret('env:NAME')}, in `vars` if an expression "
+              "needs it: ${vars.name}");
     return false;
 }
 
@@ -174,6 +180,10 @@ static struct node *var_named(struct constants *c, struct span name) {
             return c->vars->pair[i].value;
         }
     return NULL;
+}
+
+const struct node *constant_var(struct constants *c, struct span name) {
+    return var_named(c, name);
 }
 
 static void unknown_var(struct builder *b, struct span all, struct span name) {
@@ -191,6 +201,18 @@ static void unknown_var(struct builder *b, struct span all, struct span name) {
         diag_help(c->diags, d, "did you mean vars.%s?", guess);
 }
 
+/* vars.a.b and nothing more. */
+static bool plain_var(struct span rest) {
+    for (;; rest = span_from(rest, 1)) {
+        size_t n = name_len(rest);
+        rest = span_from(rest, n);
+        if (!n || !rest.n)
+            return n > 0;
+        if (rest.p[0] != '.')
+            return false;
+    }
+}
+
 /* The node that vars.a.b names; NULL: said why not. */
 static struct node *var_value(struct builder *b, struct span all, struct span rest) {
     struct span part = span_cut(rest, 0, name_len(rest));
@@ -201,11 +223,6 @@ static struct node *var_value(struct builder *b, struct span all, struct span re
         part = span_cut(rest, 0, name_len(rest));
         n = node_get(n, arena_text(b->c->arena, part));
         rest = span_from(rest, part.n);
-    }
-    if (rest.n && n) {
-        complain(b, DIAG_E0901, all,
-                 "expressions over constants are not available yet: only ${vars.name}");
-        return NULL;
     }
     if (!n)
         unknown_var(b, all, part);
@@ -230,20 +247,39 @@ static void piece(struct builder *b, size_t raw_at, size_t raw_len, bool inserte
 
 enum found { FOUND_NOTHING, FOUND_VALUE, FOUND_NODE, FOUND_ERROR };
 
+static enum found computed(struct builder *b, struct span all, struct span inner,
+                           struct span *value) {
+    struct constant_result r;
+    if (!constant_compute(b->c, inner, &r)) {
+        struct diag *d = complain(b, r.code, span_cut(inner, r.at, r.len ? r.len : 1), r.why);
+        if (r.help)
+            diag_help(b->c->diags, d, "%s", r.help);
+        return FOUND_ERROR;
+    }
+    *value = r.text;
+    if (r.typed && all.n == b->node->text.n) /* all of it: not a quoted text any more */
+        b->node->quoted = false;
+    b->secret |= r.secret;
+    if (r.secret)
+        keep_secret(b->c, r.text);
+    return FOUND_VALUE;
+}
+
 /* Judges one ${..}: `all` with, `inner` without its braces. */
 static enum found look(struct builder *b, struct span all, struct span inner, struct span *value,
                        struct node **var) {
     inner = span_trim(inner);
     bool fine;
-    if (span_starts(inner, SPAN("env."))) {
+    if (span_starts(inner, SPAN("env.")) && plain_env(span_from(inner, 4))) {
         fine = env_value(b, all, span_from(inner, 4), value);
     } else if (span_starts(inner, SPAN("secret("))) {
         fine = secret_value(b, all, span_from(inner, 7), value);
-    } else if (span_starts(inner, SPAN("vars."))) {
+    } else if (span_starts(inner, SPAN("vars.")) && plain_var(span_from(inner, 5))) {
         *var = var_value(b, all, span_from(inner, 5));
         return *var ? FOUND_NODE : FOUND_ERROR;
     } else {
-        return FOUND_NOTHING;
+        return constant_expression(b->c->arena, inner) ? computed(b, all, inner, value)
+                                                       : FOUND_NOTHING;
     }
     return fine ? FOUND_VALUE : FOUND_ERROR;
 }

@@ -166,10 +166,11 @@ const struct diag_info diag_codes[DIAG_CODES] = {
          "those that stand above it.",
          "vars: {zone: eu}\nservices: {a: \"a.${vars.zone}.internal:80\"}"),
     CODE(E0217,
-         "What is put in when the file is read is written in one of these forms: "
-         "`${env.NAME}`, `${env.?NAME.orValue('text')}`, `${secret('file:path')}`, "
-         "`${secret('env:NAME')}`, `${vars.name}`.",
-         NULL),
+         "What is put in when the file is read is `${env.NAME}`, "
+         "`${env.?NAME.orValue('text')}`, `${secret('file:path')}`, `${secret('env:NAME')}`, "
+         "`${vars.name}`, or any expression over `env` and `vars`. It is computed once; what fails "
+         "then is an error of the file.",
+         "timeout: \"${vars.seconds * 2}s\""),
     CODE(E0218,
          "Names that expressions use are made of a-z, 0-9 and _, and begin with a "
          "letter or _. Other names have 1 to 256 bytes without control characters.",

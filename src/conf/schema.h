@@ -60,6 +60,7 @@ struct schema_fill {
     /* Told of every expression, with its place; or NULL. */
     void (*placed)(void *ctx, const struct expr *e, struct mark at);
     void *placed_ctx;
+    const struct fact_constants *constants; /* NULL: `vars` and `env` are not known */
     const char
         *no_caller; /* why `claim` and `consumer` are not among them; NULL: no authenticate */
     struct outbounds *outbounds; /* who makes services of URLs; NULL: nobody */

@@ -31,6 +31,8 @@ static void names_for(const struct schema_fill *f, unsigned scopes, struct facts
     facts_names(out, scopes | f->scopes, f->captures);
     out->keep = f->keep;
     out->keep_ctx = f->keep_ctx;
+    if (f->constants)
+        facts_constants(out, f->constants);
     out->no_caller = f->no_caller;
 }
 

@@ -181,6 +181,12 @@ static bool of_answer(struct exchange *x, struct arena *a, enum fact fact, struc
     return duration(x, out);
 }
 
+static bool of_vars(const struct exchange *x, const struct expr_ref *ref, struct value *out) {
+    const struct value *all = &x->snap->snapshot->vars;
+    const struct value *v = ref->key.p ? value_find(all, ref->key) : all;
+    return v ? give(out, *v) : fails(out, "there is no such variable");
+}
+
 static bool get(void *ctx, struct arena *a, const struct expr_ref *ref, struct value *out) {
     struct exchange *x = ctx;
     int id = ref->id;
@@ -192,6 +198,10 @@ static bool get(void *ctx, struct arena *a, const struct expr_ref *ref, struct v
         return of_answer(x, a, (enum fact)id, out);
     if (id == FACT_CLAIM_ID || (id >= FACT_CONSUMER_FIRST_ID && id <= FACT_CONSUMER_LAST_ID))
         return of_caller(x, a, id, out);
+    if (id == ENV)
+        return text(out, ref->key); /* its value: see facts_names.c */
+    if (id == VARS)
+        return of_vars(x, ref, out);
     if (id == CLIENT_IP)
         return give(out, client_ip(x));
     if (id == CLIENT_PORT)

@@ -29,6 +29,13 @@ struct fact_captures {
     const bool *tail;
     uint32_t count;
 };
+/* What is known when the file is read and stays so: top-level `vars`, `env`. */
+struct fact_constants {
+    struct value vars;                               /* a map */
+    const char *(*env)(void *ctx, struct span name); /* NULL: unset */
+    void (*used)(void *ctx, struct span name);       /* of a variable */
+    void *ctx;
+};
 enum { FACT_NAMES_MAX = 16 };
 struct facts_names {
     struct expr_scope scope; /* for the compiler; its ctx is this */
@@ -36,6 +43,7 @@ struct facts_names {
     struct expr_type request;
     struct expr_name request_field[FACT_NAMES_MAX];
     const struct fact_captures *captures;
+    const struct fact_constants *constants; /* NULL: neither env nor vars */
     unsigned scopes;
     /* Whoever frees the constant regular expressions of the snapshot. */
     void (*keep)(void *ctx, struct regex *r);
@@ -43,6 +51,8 @@ struct facts_names {
     const char *no_caller; /* why claim and consumer are not known here; NULL: no authenticate */
 };
 void facts_names(struct facts_names *out, unsigned scopes, const struct fact_captures *captures);
+/* Makes `vars` and `env` known too. */
+void facts_constants(struct facts_names *out, const struct fact_constants *c);
 
 /* Values of one exchange. */
 struct template_values facts_values(struct exchange *x);

@@ -30,6 +30,8 @@ enum fact {
     CLIENT_TLS_VERIFIED,
     ROUTE_NAME,
     SERVICE_NAME,
+    VARS,
+    ENV,
     ERROR_CODE,
     ERROR_STATUS,
     ERROR_DETAIL,

@@ -8,6 +8,8 @@
 
 static const struct expr_type direct = {
     .kind = EXPR_MAP, .of = &expr_string, .key = &expr_string, .direct = true};
+static const struct expr_type vars = {
+    .kind = EXPR_MAP, .of = &expr_dyn, .key = &expr_string, .direct = true};
 static const struct expr_type lists = {
     .kind = EXPR_MAP, .of = &expr_list_string, .key = &expr_string};
 
@@ -106,12 +108,36 @@ static const char *check_header(struct arena *a, struct expr_ref *ref) {
     return NULL;
 }
 
+/* The value takes the name's place: nobody asks the environment again. */
+static const char *check_env(const struct fact_constants *c, struct arena *a,
+                             struct expr_ref *ref) {
+    const char *z = c->env(c->ctx, ref->key);
+    if (!z)
+        return arena_fmt(a, "the environment variable %.*s is not set", SPAN_ARG(ref->key));
+    ref->key = arena_span(a, span_z(z));
+    return NULL;
+}
+
+static const char *check_var(const struct fact_constants *c, struct arena *a,
+                             const struct expr_ref *ref) {
+    c->used(c->ctx, ref->key);
+    if (value_find(&c->vars, ref->key))
+        return NULL;
+    return arena_fmt(a, "there is no variable \"%.*s\" in the top-level vars", SPAN_ARG(ref->key));
+}
+
 static const char *check(void *ctx, struct arena *a, struct expr_ref *ref) {
     const struct facts_names *n = ctx;
     if (ref->id == PATH && ref->key.p)
         return check_capture(a, n->captures, ref);
     if (ref->id == HEADER && ref->key.p)
         return check_header(a, ref);
+    if (ref->id == ENV && !ref->key.p)
+        return "`env` is asked for a name: env.NAME";
+    if (ref->id == ENV)
+        return check_env(n->constants, a, ref);
+    if (ref->id == VARS && ref->key.p)
+        return check_var(n->constants, a, ref);
     return NULL;
 }
 
@@ -136,8 +162,6 @@ static const char *missing(void *ctx, struct arena *a, struct span name) {
         {"service", "is known only behind `to`"},
         {"item", "is known only in a branch of `aggregate` with `each`"},
         {"index", "is known only in a branch of `aggregate` with `each`"},
-        {"env", "is put in when the file is read, in templates: ${env.NAME}"},
-        {"vars", "is put in when the file is read, in templates: ${vars.name}"},
     };
     struct span word = first_word(name);
     const struct facts_names *n = ctx;
@@ -189,4 +213,10 @@ void facts_names(struct facts_names *n, unsigned scopes, const struct fact_captu
         add(n, "claim", &expr_map_dyn, FACT_CLAIM_ID);
         add(n, "consumer", &consumer, 0);
     }
+}
+
+void facts_constants(struct facts_names *n, const struct fact_constants *c) {
+    n->constants = c;
+    add(n, "vars", &vars, VARS);
+    add(n, "env", &direct, ENV);
 }

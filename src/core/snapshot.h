@@ -216,6 +216,7 @@ struct snapshot {
     const struct consumer *consumer;
     uint32_t consumer_count;
     const struct consumer_index *consumers; /* by key, name, subject */
+    struct value vars;                      /* the top-level ones: a map */
     const struct expr_place *place;         /* of every expression, by `source` */
     uint32_t place_count;
     struct limits_conf limits;

@@ -2,14 +2,15 @@
  * routes - routes and requests from one-line texts, for the tests of the router.
  *
  *     NAME host=a.test,*.b.test path=/a/{id} path=~^/v(?<n>[0-9]+) method=GET,POST listener=1
- *          header:x-v=1 query:q=* cookie:c=- priority=5       (one line; "-" is absent, "~re" an
- * expression) GET a.test /a/7?q=1 x-v:1 listener:1
+ *          header:x-v=1 query:q=* cookie:c=- priority=5 when=path.id=="7"     (one line, `when`
+ * last; "-" is absent, "~re" an expression) GET a.test /a/7?q=1 x-v:1 listener:1
  */
 #pragma once
 #include "conf/path.h"
 #include "data/regex.h"
 #include "core/route.h"
 #include "core/route_tree.h"
+#include "core/facts.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -100,6 +101,30 @@ static inline void routes_method(struct routes *r, struct route_match *m, struct
     }
 }
 
+static inline void routes_keep(void *ctx, struct regex *x) {
+    struct routes *r = ctx;
+    r->regex[r->regexes++] = x;
+}
+
+static inline void routes_when(struct routes *r, const struct route *t, struct route_match *m,
+                               struct span *names, struct span text) {
+    static const bool tails[CAPTURES_MAX];
+    struct fact_captures captures = {names, tails, t->capture_count};
+    struct route_when *all = arena_zero(&r->arena, (m->when_count + 1) * sizeof *all);
+    struct facts_names scope;
+    struct expr_error e = {0};
+    facts_names(&scope, SCOPE_REQUEST, &captures);
+    scope.keep = routes_keep;
+    scope.keep_ctx = r;
+    if (m->when_count)
+        memcpy(all, m->when, m->when_count * sizeof *all);
+    all[m->when_count].expr = expr_compile(&r->arena, text, &scope.scope, &e);
+    if (!all[m->when_count].expr)
+        fail_msg("%.*s: %s", SPAN_ARG(text), e.text);
+    m->when = all;
+    m->when_count++;
+}
+
 static inline void routes_key(struct routes *r, struct route *t, struct route_match *m,
                               struct span *names, struct span pair) {
     struct span value = pair, key = span_split(&value, '=');
@@ -113,6 +138,8 @@ static inline void routes_key(struct routes *r, struct route *t, struct route_ma
         routes_method(r, m, value);
     else if (span_eq(key, SPAN("listener")))
         m->listeners = (uint64_t)(value.p[0] - '0');
+    else if (span_eq(key, SPAN("when")))
+        routes_when(r, t, m, names, value);
     else if (span_eq(key, SPAN("priority")))
         m->priority = value.p[0] - '0';
     else

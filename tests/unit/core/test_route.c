@@ -1,5 +1,7 @@
 /* The router, by tests/data/routing.txt. */
 #include "routes.h"
+#include "core/route_when.h"
+#include "core/thread.h"
 
 enum { LINE_MAX_ = 2048, TEXT_MAX = 4096 };
 
@@ -34,17 +36,31 @@ static void show_report(struct str *out, const struct route_report *r) {
         str_lit(out, "fine");
 }
 
+/* What expressions ask is an exchange, as far as they look at it. */
+static struct exchange *asker(const struct head *h) {
+    static struct thread thread;
+    struct exchange *x = arena_zero(&set.arena, sizeof *x);
+    arena_init(&x->arena, NULL);
+    x->thread = &thread;
+    x->req = *h;
+    return x;
+}
+
 static void ask(struct span line, struct str *out) {
     struct head h;
     struct listener_conf l;
     struct route_found f;
     routes_request(&set.arena, line, &h, &l);
-    router_find(set.router, &h, &l, &f);
+    struct exchange *x = asker(&h);
+    struct route_judge judge = route_judge(x);
+    router_find_judged(set.router, &h, &l, &judge, &f);
     show(out, &f);
+    assert_null(x->route); /* as it was */
+    arena_finish(&x->arena);
 }
 
-static const char *const kinds[] = {"matches", "host",   "path",  "listener",
-                                    "method",  "header", "query", "cookie"};
+static const char *const kinds[] = {"matches", "host",  "path",   "listener", "method",
+                                    "header",  "query", "cookie", "when"};
 
 /* "? NAME REQUEST": the first condition that failed. */
 static void why(struct span line, struct str *out) {
@@ -57,6 +73,11 @@ static void why(struct span line, struct str *out) {
         if (!span_eq(set.route[i].name, name))
             continue;
         route_why_not(&set.route[i], &h, &l, &set.arena, &m);
+        struct exchange *x = asker(&h);
+        struct route_judge judge = route_judge(x);
+        if (m.kind == MISS_WHEN)
+            route_why_when(&m, &h, &l, &judge, &set.arena);
+        arena_finish(&x->arena);
         str_fmt(out, "%s %u", kinds[m.kind], m.matched_segments);
         if (m.kind != MISS_NONE && m.wanted.n)
             str_fmt(out, " %.*s", SPAN_ARG(m.wanted));

@@ -119,9 +119,43 @@ static void test_sticky(void **state) {
     desk_close();
 }
 
+/* The first whose `when` is true, else those without by weight; what fails is false. */
+static void test_when(void **state) {
+    static const struct {
+        const char *target, *want;
+    } row[] = {{"/?x=1", "alpha"},
+               {"/?x=2", "delta"},
+               {"/?x=1&y=1", "alpha"},
+               {"/", "gamma"},
+               {"/?y=1", "beta"}};
+    struct facts_names names;
+    struct expr_error e;
+    (void)state;
+    desk_open();
+    struct forward_conf c = weights(0, 0, 1, 0);
+    struct arena *a = &desk.snapshot->arena;
+    facts_names(&names, SCOPE_REQUEST, NULL);
+    target[0].when = expr_compile(a, SPAN("query.x == \"1\""), &names.scope, &e);
+    target[1].when = expr_compile(a, SPAN("query.y == \"1\""), &names.scope, &e);
+    target[3].when = expr_compile(a, SPAN("1 / int(query.x) == 0"), &names.scope, &e);
+    assert_true(target[0].when && target[1].when && target[3].when);
+    c.conditional = true;
+    for (size_t i = 0; i < array_len(row); i++) {
+        struct exchange *x = desk_exchange("GET", "a.test", row[i].target, NULL);
+        uint64_t failures = desk.thread.counters.expression_errors;
+        struct span got = targets_choose(x, &c)->service->name;
+        if (!span_eq(got, span_z(row[i].want)))
+            fail_msg("%s: want %s, got %.*s", row[i].target, row[i].want, SPAN_ARG(got));
+        assert_int_equal(desk.thread.counters.expression_errors - failures,
+                         strcmp(row[i].target, "/") == 0);
+        desk_drop(x);
+    }
+    desk_close();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_by_key), cmocka_unit_test(test_edges_of_weights),
-        cmocka_unit_test(test_by_turn), cmocka_unit_test(test_sticky)};
+        cmocka_unit_test(test_by_turn), cmocka_unit_test(test_sticky), cmocka_unit_test(test_when)};
     return cmocka_run_group_tests_name("targets", tests, NULL, NULL);
 }

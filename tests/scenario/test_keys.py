@@ -128,7 +128,7 @@ def an_issuer_that_is_down_and_comes_back():
     with Gateway(conf) as gw:
         equal(ask(gw, token), (503, 'keys_unavailable'))
         equal(ask(gw, 'x.y'), (401, 'jwt_format'))  # what is no token needs no key
-        contains(gw.log(), 'keys_failed')
+        wait_until(lambda: 'keys_failed' in gw.log(), 'the failure in the log')
         equal(gw.metrics()[f'sluice_keys_up{{source="{url}/keys"}}'], 0)
         listener = socket.create_server(('127.0.0.1', port))
 

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from gateway import Gateway, Upstream, answer, wait_until
+from h2_service import H2Service
 from tap import add, contains, equal, run, test
 from web_client import connect
 
@@ -322,6 +324,62 @@ def a_client_s_text_stays_a_text():
         equal(ask('h1', gw, ('x-who', 'a","admin":"yes')).status, 200)
         claims = json.loads(decoded(up.requests[0].header('authorization').split('.')[1]))
         equal((claims['sub'], 'admin' in claims), ('a","admin":"yes', False))
+
+
+@test
+def over_http2_to_the_service():
+    with Issuer() as issuer, H2Service() as service:
+        config = CONFIG.replace('credentials:', 'protocol: h2c, credentials:') % (service.address, CLIENT % (issuer.url, ''))
+        with Gateway(config, files={'secret': SECRET}) as gw:
+            with connect('h2', gw.port, None) as c:
+                for _ in range(2):
+                    a = c.request('POST', '/headers', [('authorization', 'Bearer mine')], b'body')
+                    told = json.loads(a.body)
+                    equal([v for n, v in told['headers'] if n == 'authorization'], ['Bearer token-1'])
+                    equal(told['length'], 4)  # the body waited for the token
+
+
+@test
+def a_reload_keeps_what_stays_right():
+    with Upstream() as up, Issuer() as issuer, gateway(up, CLIENT % (issuer.url, '')) as gw:
+        def reload(more, generation, wanted):
+            gw.configure(CONFIG % (up.address, CLIENT % (issuer.url, more)))
+            gw.send_signal(signal.SIGHUP)
+            wait_until(lambda: gw.metrics()['sluice_config_generation'] == generation, 'the reload')
+            wait_until(lambda: ask('h1', gw).status == 200 and
+                       up.requests[-1].header('authorization') == wanted, wanted)
+        equal(ask('h1', gw).status, 200)
+        reload('', 2, 'Bearer token-1')
+        reload(', scopes: other', 3, 'Bearer token-2')
+        equal(len(issuer.forms), 2)
+
+
+WHO = '''
+    version: 1
+    workers: 1
+    listeners: {public: {address: "127.0.0.1:@PORT@"}}
+    services:
+      a:
+        endpoints: ["%s"]
+        credentials: {jwt: {algorithm: HS256, key: "${secret('file:secret')}", subject: "${consumer.name}", claims: {plan: "${claim.sub}"}}}
+    authenticators: {keys: {api_key: {in: header, name: X-Key}}}
+    consumers: [{name: acme, keys: ["sha256:%s"]}]
+    routes:
+      - {match: {path: /known}, to: a, authenticate: keys}
+      - {match: {path: /unknown}, to: a}
+'''
+
+
+@kinds
+def of_who_was_recognised(kind):
+    config = WHO % ('%s', hashlib.sha256(b'acme-key').hexdigest())
+    with Upstream() as up, Gateway(config % up.address, files={'secret': SECRET}) as gw:
+        with connect(kind, gw.port, None) as c:
+            equal(c.request('GET', '/known', [('x-key', 'acme-key')]).status, 200)
+            claims = json.loads(decoded(up.requests[0].header('authorization').split('.')[1]))
+            equal((claims['sub'], claims['aud'], claims['plan']), ('acme', 'a', 'acme'))
+            a = c.request('GET', '/unknown', [])
+            equal((a.status, code(a), len(up.requests)), (503, 'service_credentials_unavailable', 1))
 
 
 REFUSED = [('{bearer: "${secret(\'file:secret\')}", caller: pass}', 'both be Authorization'),

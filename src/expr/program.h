@@ -79,20 +79,14 @@ enum wrapped {
 };
 
 /* The instructions; those of loops in loop.c. */
-#define PROGRAM_OPS(O)                                                                             \
-    O(constant)                                                                                    \
-    O(load)                                                                                        \
-    O(local)                                                                                       \
-    O(store)                                                                                       \
-    O(drop) O(fail) O(select) O(maybe_select) O(has) O(index) O(maybe_index) O(not ) O(negate)     \
-        O(add) O(subtract) O(multiply) O(divide) O(modulo) O(equal) O(differ) O(equal_const)       \
-            O(differ_const) O(less) O(less_equal) O(greater) O(greater_equal) O(in) O(jump)        \
-                O(jump_false) O(and_left) O(and_) O(or_left) O(or_) O(list) O(map) O(call) O(wrap) \
-                    O(moment) O(open_optional) O(optional_of) O(or_else) O(optional_only)          \
-                        O(loop_start) O(loop_next) O(loop_skip) O(loop_step) O(loop_end)
-#define O(name) bool op_##name(struct machine *m, const struct instruction *i);
-PROGRAM_OPS(O)
-#undef O
+typedef bool program_op(struct machine *m, const struct instruction *i);
+program_op op_constant, op_load, op_local, op_store, op_drop, op_fail, op_select, op_maybe_select,
+    op_has, op_index, op_maybe_index, op_not, op_negate, op_add, op_subtract, op_multiply,
+    op_divide, op_modulo, op_equal, op_differ, op_equal_const, op_differ_const, op_less,
+    op_less_equal, op_greater, op_greater_equal, op_in, op_jump, op_jump_false, op_and_left,
+    op_and_, op_or_left, op_or_, op_list, op_map, op_call, op_wrap, op_moment, op_open_optional,
+    op_optional_of, op_or_else, op_optional_only, op_loop_start, op_loop_next, op_loop_skip,
+    op_loop_step, op_loop_end;
 
 /* signature.c: overloads of a name, sorted by name; NULL: there is none. */
 const struct overload *overloads_of(struct span name, uint32_t *count);

@@ -19,7 +19,8 @@ dev_certificates()  # those that examples/shop names
 # What meson calls a library, its word in docs/dependencies.md, and its package.
 LIBRARIES = {'yaml-0.1': ('libyaml', 'libyaml-dev'), 'libpcre2-8': ('PCRE2', 'libpcre2-dev'),
              'libcares': ('c-ares', 'libc-ares-dev'), 'openssl': ('OpenSSL', 'libssl-dev'),
-             'libnghttp2': ('nghttp2', 'libnghttp2-dev')}
+             'libnghttp2': ('nghttp2', 'libnghttp2-dev'),
+             'libxcrypt': ('libcrypt', 'libcrypt-dev'), 'libargon2': ('libargon2', 'libargon2-dev')}
 COMMANDS = ['run', 'check', 'explain', 'routes', 'schema', 'reload', 'status', 'help']
 
 
@@ -63,6 +64,12 @@ def yaml_blocks():
     return found
 
 
+PUBLIC_KEY = '''-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAJrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=
+-----END PUBLIC KEY-----
+'''
+
+
 def private_key():
     from cryptography.hazmat.primitives import serialization
     return make_key().private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
@@ -77,7 +84,10 @@ def check_text(text):
         for_configuration(folder, text)
         for name in re.findall(r"secret\('file:([\w.-]+)'\)", text):
             with open(os.path.join(folder, name), 'w', encoding='utf-8') as f:
-                f.write(private_key() if name.endswith('.pem') else 'a secret of the documents, long enough')
+                f.write(private_key() if name.endswith('.pem') else PUBLIC_KEY if name.endswith('.pub')
+                        else 'a secret of the documents, long enough')
+        for name in re.findall(r'\bfile: (htpasswd)\b', text):
+            shutil.copy(os.path.join(ROOT, 'tests', 'data', 'configs', name), folder)
         return sluice('check', '-c', path)
 
 

@@ -284,7 +284,7 @@ static void new_line(struct writer *w) {
 
 /* Element `l->at` of a list; of a map its key is written and its value given. */
 static inline struct value element(struct writer *w, struct level *l) {
-    struct value key, v;
+    struct value key = VALUE_NOTHING, v;
     uint32_t i = l->at++;
     if (l->v.kind == VALUE_OPTIONAL)
         v = *l->v.of;
@@ -351,31 +351,31 @@ static void write_value(struct writer *w, struct value v) {
     }
 }
 
-static bool write_all(struct writer *w, const struct value *v, struct span *out) {
+static bool write_all(struct writer w, const struct value *v, struct span *out) {
     unzeroed char first[ON_STACK];
     unzeroed struct level level[JSON_DEPTH_MAX];
-    w->level = level;
-    w->p = w->first = first;
-    w->cap = w->max < ON_STACK ? w->max : ON_STACK;
-    write_value(w, *v);
-    char *p = w->failed ? NULL : arena_try(w->a, w->n);
+    w.level = level;
+    w.p = w.first = first;
+    w.cap = w.max < ON_STACK ? w.max : ON_STACK;
+    write_value(&w, *v);
+    char *p = w.failed ? NULL : arena_try(w.a, w.n);
     if (p) {
-        memcpy(p, w->p, w->n);
-        *out = span_of(p, w->n);
+        memcpy(p, w.p, w.n);
+        *out = span_of(p, w.n);
     }
-    if (w->p != first)
-        mem_free(w->p);
+    if (w.p != first)
+        mem_free(w.p);
     return p != NULL;
 }
 
 bool json_write(struct arena *a, const struct value *v, unsigned indent, size_t max,
                 struct span *out) {
     struct writer w = {.a = a, .max = max, .indent = indent};
-    return write_all(&w, v, out);
+    return write_all(w, v, out);
 }
 
 bool json_notation(struct arena *a, const struct value *v, unsigned indent, size_t max,
                    struct span *out) {
     struct writer w = {.a = a, .max = max, .indent = indent, .notation = true};
-    return write_all(&w, v, out);
+    return write_all(w, v, out);
 }

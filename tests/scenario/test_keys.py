@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Keys that are fetched: rotation, outage, hostile answers, stampedes, discovery, and addresses that a URL
-must not lead to (THREATS.md F15, F16, F28)."""
+must not lead to (THREATS.md F15, F16, F28). suite: tsan"""
 import base64
 import json
 import os

@@ -123,6 +123,12 @@ static enum auth_result login(struct auth *a) {
     return oidc_login(a->part ? a->part : work(a));
 }
 
+/* No scheme of HTTP's own says "log in": the name is for people. */
+static void challenge(const struct authenticator *by, enum fault fault, struct str *out) {
+    (void)fault;
+    str_fmt(out, "Cookie realm=\"%.*s\"", SPAN_ARG(by->name));
+}
+
 static void answered(struct auth *a) {
     const struct oidc_work *w = a->part;
     for (const struct own_field *f = w ? w->cookies : NULL; f; f = f->next)
@@ -215,6 +221,10 @@ static const struct schema_field fields[] = {
      .type = &texts,
      FIELD_LIST(struct oidc_conf, scope, scopes),
      .doc = "What is asked for beside openid: profile, email, offline_access (to renew sessions)."},
+    {.key = "prompt",
+     .type = &text,
+     O(prompt),
+     .doc = "What the issuer shows: login, consent (some give refresh tokens only then), .."},
     {.key = "token_endpoint",
      .type = &schema_url,
      O(token),
@@ -270,6 +280,7 @@ const struct auth_kind oidc_kind = {.name = "oidc",
                                     .finish = finish,
                                     .check = check,
                                     .login = login,
+                                    .challenge = challenge,
                                     .answered = answered,
                                     .attach = attach,
                                     .detach = detach};

@@ -29,6 +29,7 @@ struct oidc_conf {
     struct span callback, logout; /* paths of this site */
     struct span after_logout;     /* a path, or a URL that the issuer knows */
     struct span public_url;       /* "https://shop.example"; empty: as the request came */
+    struct span prompt;           /* as the issuer takes it; empty: not sent */
     struct span cookie;           /* name */
     struct span session_secret;   /* empty: client_secret */
     bool cookie_plain;            /* without Secure: for tests over clear text */
@@ -65,7 +66,9 @@ struct oidc_work {
     struct span code;
     struct oidc_session session;
     const struct own_field *cookies; /* set on the answer's way back */
-    int tries;                       /* of keys for a token */
+    int status;                      /* what the token endpoint answered */
+    struct span answer;
+    bool newer, asked; /* newer keys may verify what these don't; they were asked for */
 };
 
 int64_t oidc_now(void); /* s since 1970 */
@@ -104,8 +107,9 @@ bool oidc_token_ask(struct oidc_work *w, struct span grant, struct call_ask *out
 void oidc_param(struct str *s, const char *name, struct span value);
 /* What the endpoint answered: judges and makes a session of it. `nonce` empty: a renewal of `old`.
  * A NULL result: *fault, *detail say why. */
-bool oidc_token_read(struct oidc_work *w, const struct call_answer *r, struct span nonce,
-                     struct oidc_session *out, const char **detail);
+/* w->status, w->answer. */
+bool oidc_token_read(struct oidc_work *w, struct span nonce, struct oidc_session *out,
+                     const char **detail);
 
 /* oidc_renew.c: goes on with a session whose access token ends soon or has ended. */
 enum auth_result oidc_renew(struct oidc_work *w);

@@ -95,7 +95,8 @@ static struct span scopes(struct oidc_work *w) {
 static bool location(struct oidc_work *w, const struct oidc_login *l, struct span endpoint,
                      struct span *out) {
     struct span hash, scope = scopes(w), back = redirect_uri(w);
-    size_t max = endpoint.n + 512 + uri_encode_max(scope.n + back.n + w->c->client_id.n);
+    size_t max =
+        endpoint.n + 512 + uri_encode_max(scope.n + back.n + w->c->client_id.n + w->c->prompt.n);
     char *room = arena_try(arena_of(w), max);
     if (!room || !challenge(arena_of(w), l->verifier, &hash))
         return false;
@@ -110,6 +111,8 @@ static bool location(struct oidc_work *w, const struct oidc_login *l, struct spa
     oidc_param(&s, "nonce", l->nonce);
     oidc_param(&s, "code_challenge", hash);
     str_lit(&s, "&code_challenge_method=S256");
+    if (w->c->prompt.n)
+        oidc_param(&s, "prompt", w->c->prompt);
     *out = str_span(&s);
     return !s.full;
 }
@@ -207,25 +210,45 @@ enum auth_result oidc_login_failed(struct oidc_work *w, const char *detail) {
     return auth_refuse(w->a, FAULT_LOGIN_FAILED, detail);
 }
 
-static void token_came(void *ctx, const struct call_answer *r) {
-    struct oidc_work *w = ctx;
+static enum auth_result conclude(struct oidc_work *w) {
     const struct own_field *cookies = NULL;
     const char *detail = "";
+    w->newer = false;
+    if (!oidc_token_read(w, w->login.nonce, &w->session, &detail))
+        return oidc_login_failed(w, detail);
+    if (!oidc_session_write(w, &w->session, &cookies) ||
+        !oidc_cookie_add(w, &cookies, login_cookie(w, w->login.state), SPAN(""), w->c->callback, 0))
+        return oidc_login_failed(w, "the session does not fit into cookies");
+    return oidc_redirect(w, w->login.back_to, cookies);
+}
+
+static void newer_came(struct keys_wait *wait, bool newer) {
+    struct oidc_work *w = container_of(wait, struct oidc_work, wait);
+    (void)newer;
+    auth_resume(w->a, conclude(w));
+}
+
+/* The issuer may have begun to sign with a key that is not known yet. */
+static bool ask_newer(struct oidc_work *w) {
+    if (!w->newer || w->asked)
+        return false;
+    w->asked = true;
+    w->wait.ready = newer_came;
+    return keys_refresh(w->keys, w->a->x->thread, &w->a->step->ops, &w->wait);
+}
+
+static void token_came(void *ctx, const struct call_answer *r) {
+    struct oidc_work *w = ctx;
     w->call = NULL;
     if (r->fault || r->head->status >= 500) {
         auth_resume(w->a, auth_refuse(w->a, FAULT_AUTH_UNAVAILABLE, "the token endpoint failed"));
         return;
     }
-    enum auth_result v;
-    if (!oidc_token_read(w, r, w->login.nonce, &w->session, &detail))
-        v = oidc_login_failed(w, detail);
-    else if (!oidc_session_write(w, &w->session, &cookies) ||
-             !oidc_cookie_add(w, &cookies, login_cookie(w, w->login.state), SPAN(""),
-                              w->c->callback, 0))
-        v = oidc_login_failed(w, "the session does not fit into cookies");
-    else
-        v = oidc_redirect(w, w->login.back_to, cookies);
-    auth_resume(w->a, v);
+    w->status = r->head->status;
+    w->answer = arena_span(arena_of(w), r->body);
+    enum auth_result v = conclude(w);
+    if (v != AUTH_REFUSED || !ask_newer(w))
+        auth_resume(w->a, v);
 }
 
 static enum auth_result change_code(struct oidc_work *w) {

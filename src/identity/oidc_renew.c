@@ -115,7 +115,9 @@ static void answered(void *ctx, const struct call_answer *r) {
     w->call = NULL;
     if (!r->fault && r->head->status < 500) {
         struct oidc_session s = w->session;
-        state = oidc_token_read(w, r, SPAN_NONE, &s, &detail) &&
+        w->status = r->head->status;
+        w->answer = arena_span(&w->a->x->arena, r->body);
+        state = oidc_token_read(w, SPAN_NONE, &s, &detail) &&
                         oidc_session_json(&w->a->x->arena, &s, &json)
                     ? DONE
                     : REFUSED;

@@ -137,9 +137,9 @@ static bool verified(struct oidc_work *w, const struct jws *j, const char **deta
     struct key_set *set = keys_now(w->keys, w->a->x->thread);
     struct jws_thread *t = set ? jws_thread_create() : NULL;
     const struct jwk *by;
-    bool newer = false;
-    enum fault f = t ? jws_verify(t, set, j, &by, &newer) : FAULT_KEYS_UNAVAILABLE;
+    enum fault f = t ? jws_verify(t, set, j, &by, &w->newer) : FAULT_KEYS_UNAVAILABLE;
     jws_thread_destroy(t);
+    w->wait.kid = j->kid;
     *detail = fault_table[f].text;
     return !f;
 }
@@ -202,17 +202,17 @@ static void times(struct oidc_work *w, const struct value *answer, bool first,
     }
 }
 
-bool oidc_token_read(struct oidc_work *w, const struct call_answer *r, struct span nonce,
-                     struct oidc_session *out, const char **detail) {
+bool oidc_token_read(struct oidc_work *w, struct span nonce, struct oidc_session *out,
+                     const char **detail) {
     struct arena *a = &w->a->x->arena;
     struct json_limits limits = {.depth = 16, .nodes = 4096, .unique = true};
     struct json_error e;
     struct value answer, claims;
-    struct span body = arena_span(a, r->body), sub = text(&out->claims, "sub");
+    struct span sub = text(&out->claims, "sub");
     *detail = "the token endpoint's answer is no JSON object";
-    if (!json_read(a, body, &limits, &answer, &e) || answer.kind != VALUE_MAP)
+    if (!json_read(a, w->answer, &limits, &answer, &e) || answer.kind != VALUE_MAP)
         return false;
-    if (r->head->status != 200) {
+    if (w->status != 200) {
         *detail = arena_fmt(a, "the token endpoint says: %.*s",
                             SPAN_ARG(span_cut(text(&answer, "error"), 0, 64)));
         return false;

@@ -1,17 +1,16 @@
 #!/usr/bin/python3
 """Clients that people use, from npm (tests/node): undici, node's http2, ws, @grpc/grpc-js."""
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
-from gateway import ROOT, Gateway, dev_certificates
+from gateway import Gateway, dev_certificates
 from h2_service import H2Service
-from tap import run, skip, test
+from node import NODE, packages
+from tap import run, test
 
-NODE = os.path.join(ROOT, 'tests', 'node')
 CERTS = dev_certificates(tempfile.mkdtemp(prefix='sluice-certs-'))
 CA = os.path.join(CERTS, 'shop.pem')
 CONFIG = '''
@@ -28,16 +27,6 @@ routes:
   - {{match: {{path: /nowhere/*}}, respond: {{status: 404}}}}
   - {{match: {{path: /*}}, to: web}}
 '''
-
-
-def packages():
-    if not shutil.which('node') or not shutil.which('npm'):
-        skip('node and npm are not there: tools/packages test')
-    if not os.path.exists(os.path.join(NODE, 'node_modules', '.package-lock.json')):  # npm's last act
-        done = subprocess.run(['npm', 'ci', '--no-audit', '--no-fund'], cwd=NODE, capture_output=True, text=True,
-                              timeout=300, check=False)
-        if done.returncode:
-            skip(f'npm ci failed, perhaps there is no registry: {done.stderr.strip()[-300:]}')
 
 
 class Socket:

@@ -2,14 +2,15 @@
  * load - a light load generator: one thread, epoll, prints one line of JSON.
  *
  *   load -p PORT [-c CONNECTIONS] [-t SECONDS] [-r REQUESTS_PER_SECOND] [-u PATH] [-n N] [-k] [-i]
- *        [-s | -S] [-w]
+ *        [-s | -S] [-w] [-H FILE]
  *
  * Without -r every connection sends its next request when the answer to the last one is complete.
  * With -r requests are due at fixed times, and latency counts from then, so a slow proxy cannot
  * hide by slowing the load. -u: a "#" in PATH becomes a number below N, another one each request.
  * -k: a new connection for every request. -i: one request each, "ready", and the connections stay
  * idle until standard input ends. -s: over TLS; -S: TLS that resumes sessions. -w: every connection
- * becomes a WebSocket first, then a request is a frame of 100 bytes that comes back. In the summary
+ * becomes a WebSocket first, then a request is a frame of 100 bytes that comes back. -H: each request carries the
+ * next line of FILE as a header field, from the first again after the last. In the summary
  * `failed` counts requests without a whole 200 answer, `closed` connections that the other side
  * ended while they were to stay.
  */
@@ -30,7 +31,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HEAD_MAX = 8192, SCRATCH = 1 << 18, BUCKETS = 64 * 64, REQUEST_MAX = 512 };
+enum { HEAD_MAX = 8192, SCRATCH = 1 << 18, BUCKETS = 64 * 64, REQUEST_MAX = 4096 };
 
 enum { ECHO = 100 }; /* payload of a WebSocket frame */
 
@@ -53,10 +54,13 @@ static struct {
     unsigned long connections, routes;
     double seconds, rate;
     const char *path;
+    const char *fields_file;
     bool once, idle, tls, resume, websocket;
 } opt = {.connections = 64, .routes = 1, .seconds = 2, .path = "/1k"};
 
 static struct { uint64_t requests, failed, closed, bytes, buckets[BUCKETS], max; } sum;
+
+static struct { char **line; size_t count, next; } fields;
 
 static int ep;
 static uint64_t begin_at, end_at, issued;
@@ -150,16 +154,18 @@ static void lost(struct conn *c) {
 
 static size_t print_request(char *out) {
     const char *number = strchr(opt.path, '#');
-    char path[REQUEST_MAX / 2];
+    char path[256];
     if (number)
         snprintf(path, sizeof path, "%.*s%lu%s", (int)(number - opt.path), opt.path,
                  (issued * 7919U) % opt.routes, number + 1);
     else
         snprintf(path, sizeof path, "%s", opt.path);
-    int n =
-        snprintf(out, REQUEST_MAX,
-                 "GET %s HTTP/1.1\r\nHost: gw.test\r\nUser-Agent: load/1\r\nAccept: */*\r\n%s\r\n",
-                 path, opt.once ? "Connection: close\r\n" : "");
+    const char *field = fields.count ? fields.line[fields.next++ % fields.count] : NULL;
+    int n = snprintf(out, REQUEST_MAX,
+                     "GET %s HTTP/1.1\r\nHost: gw.test\r\nUser-Agent: load/1\r\nAccept: */*\r\n"
+                     "%s%s%s\r\n",
+                     path, opt.once ? "Connection: close\r\n" : "", field ? field : "",
+                     field ? "\r\n" : "");
     return n < 0 ? 0 : (size_t)n;
 }
 
@@ -459,7 +465,7 @@ static void report(void) {
 
 static void options(int argc, char **argv) {
     opt.to = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    for (int o; (o = getopt(argc, argv, "p:c:t:r:u:n:kisSw")) != -1;) {
+    for (int o; (o = getopt(argc, argv, "p:c:t:r:u:n:kisSwH:")) != -1;) {
         switch (o) {
         case 'p':
             opt.to.sin_port = htons((in_port_t)strtoul(optarg, NULL, 10));
@@ -492,6 +498,9 @@ static void options(int argc, char **argv) {
         case 's':
             opt.tls = true;
             break;
+        case 'H':
+            opt.fields_file = optarg;
+            break;
         case 'w':
             opt.websocket = true;
             break;
@@ -502,13 +511,35 @@ static void options(int argc, char **argv) {
     if (!opt.to.sin_port || !opt.connections || !opt.routes || strlen(opt.path) > 200) {
         fprintf(stderr,
                 "usage: load -p PORT [-c CONNECTIONS] [-t SECONDS] [-r RATE] [-u PATH] [-n N] "
-                "[-k] [-i] [-s | -S] [-w]\n");
+                "[-k] [-i] [-s | -S] [-w] [-H FILE]\n");
         exit(2);
     }
 }
 
+static void read_fields(const char *name) {
+    FILE *f = fopen(name, "r");
+    size_t cap = 0, room = 0;
+    char *line = NULL;
+    if (!f)
+        die(name);
+    for (ssize_t n; (n = getline(&line, &room, f)) > 0;) {
+        if (fields.count == cap) {
+            cap = cap ? 2 * cap : 64;
+            fields.line = realloc(fields.line, cap * sizeof *fields.line);
+        }
+        line[strcspn(line, "\r\n")] = 0;
+        if (!fields.line || n > REQUEST_MAX - 512)
+            die("a line of the header fields");
+        fields.line[fields.count++] = strdup(line);
+    }
+    free(line);
+    fclose(f);
+}
+
 int main(int argc, char **argv) {
     options(argc, argv);
+    if (opt.fields_file)
+        read_fields(opt.fields_file);
     if (opt.tls)
         wire_init(opt.resume);
     ep = epoll_create1(EPOLL_CLOEXEC);

@@ -4,7 +4,9 @@ Each makes the same request for the service: HTTP/1.1 keep-alive, X-Forwarded-Fo
 connections to the service kept. A Setup says what a scenario wants; a Proxy is one running process
 group. All that a proxy writes goes to its folder.
 """
+import hashlib
 import http.client
+import json
 import os
 import re
 import resource
@@ -20,11 +22,13 @@ ROOT = os.path.dirname(HERE)
 
 class Setup:
     """speaks: what clients speak: http1, h2c, tls (HTTP/1.1 and HTTP/2 by ALPN), grpc (HTTP/2 in clear text
-    on both sides), ws (WebSockets). log: an access log in each one's cheapest whole form. big: tuned for
+    on both sides), ws (WebSockets). auth: hs256, rs256 (a JWT is checked: signature, iss, aud, exp, and its sub
+    told to the service), key (an API key). log: an access log in each one's cheapest whole form. big: tuned for
     large bodies. routes: that many routes with captures instead of one (0: one). config: sluice's own file
     instead of a made one."""
 
-    def __init__(self, speaks='http1', log=False, big=False, routes=0, config=None, reload=False):
+    def __init__(self, speaks='http1', log=False, big=False, routes=0, config=None, reload=False, auth=None):
+        self.auth = auth
         self.speaks, self.log, self.big, self.routes = speaks, log, big, routes
         self.config, self.reload = config, reload
 
@@ -71,12 +75,39 @@ def listdir(path):
         return []
 
 
+class Identity:
+    """Who may ask: a shared secret, an RSA key and an API key, and files of header fields that prove it."""
+
+    secret, api_key = 'bench-secret-of-thirty-two-bytes', 'bench-api-key-7f3a9c51'
+
+    def __init__(self, folder, tools):
+        self.folder, self.tools = folder, tools
+        self.key, self.public = os.path.join(folder, 'jwt.key'), os.path.join(folder, 'jwt.pem')
+        self.made = {}
+        for command in (['genrsa', '-out', self.key, '2048'],
+                        ['rsa', '-in', self.key, '-pubout', '-out', self.public]):
+            subprocess.run(['openssl', *command], check=True, capture_output=True)
+
+    def fields(self, auth, count):
+        """A file of `count` different credentials."""
+        if (auth, count) not in self.made:
+            path = self.made[auth, count] = os.path.join(self.folder, f'fields-{auth}-{count}')
+            with open(path, 'wb') as out:
+                if auth == 'key':
+                    out.write(f'X-API-Key: {self.api_key}\n'.encode())
+                else:
+                    subprocess.run([self.tools + '/tokens', auth, self.secret if auth == 'hs256' else self.key,
+                                    str(count)], check=True, stdout=out)
+        return self.made[auth, count]
+
+
 class Proxy:
     name = ''
     cannot = ()  # what of Setup.speaks it does not offer
 
-    def __init__(self, setup, origins, folder, core, certificate):
-        """origins: ports of the services, by 'http1' and 'grpc'."""
+    def __init__(self, setup, origins, folder, core, identity):
+        """origins: ports of the services, by 'http1' and 'grpc'. identity: (Certificate, Identity)."""
+        certificate, self.identity = identity
         self.setup, self.folder, self.core, self.certificate = setup, folder, core, certificate
         self.logs = origins['http1']  # takes syslog, too
         self.origin = origins['grpc' if setup.speaks == 'grpc' else 'http1']
@@ -187,6 +218,7 @@ def first_line(*argv):
 
 class Nginx(Proxy):
     name = 'nginx'
+    cannot = ('auth',)  # JWTs are in NGINX Plus alone
 
     @classmethod
     def version(cls):
@@ -256,7 +288,7 @@ class Haproxy(Proxy):
     def write_config(self):
         s = self.setup
         log = f'log 127.0.0.1:{self.logs} format rfc3164 local0 info' if s.log else ''
-        use = 'default_backend origin'
+        use = self.checks() + 'default_backend origin'
         kind = {'h2c': ' proto h2', 'grpc': ' proto h2',
                 'tls': f' ssl crt {self.certificate.both} alpn h2,http/1.1'}.get(s.speaks, '')
         towards = ' proto h2' if s.speaks == 'grpc' else ''
@@ -288,6 +320,33 @@ backend origin
     server origin 127.0.0.1:{self.origin}{towards}
 ''')
 
+    def checks(self):
+        """What authenticate does, in rules: the token's algorithm is fixed, its claims are compared."""
+        auth, who = self.setup.auth, self.identity
+        if not auth:
+            return ''
+        if auth == 'key':
+            keys = self.write('keys.map', f'{who.api_key} acme\n')
+            rules = [f'http-request set-var(txn.who) req.hdr(x-api-key),map_str({keys})',
+                     'http-request deny deny_status 401 unless { var(txn.who) -m found }',
+                     'http-request set-header X-User-ID %[var(txn.who)]']
+        else:
+            key = who.secret if auth == 'hs256' else who.public
+            rules = ['http-request set-var(txn.t) http_auth_bearer',
+                     f"http-request deny deny_status 401 unless {{ var(txn.t),jwt_header_query('$.alg') -m str "
+                     f'{auth.upper()} }}',
+                     f'http-request deny deny_status 401 unless {{ var(txn.t),jwt_verify({auth.upper()},"{key}") '
+                     '-m int 1 }',
+                     "http-request deny deny_status 401 unless { var(txn.t),jwt_payload_query('$.iss') -m str "
+                     'https://id.test }',
+                     "http-request deny deny_status 401 unless { var(txn.t),jwt_payload_query('$.aud') -m str "
+                     'bench }',
+                     "http-request set-var(txn.exp) var(txn.t),jwt_payload_query('$.exp','int')",
+                     'http-request set-var(txn.left) date,neg,add(txn.exp)',
+                     'http-request deny deny_status 401 if { var(txn.left) -m int lt 0 }',
+                     "http-request set-header X-User-ID %[var(txn.t),jwt_payload_query('$.sub')]"]
+        return '\n    '.join(rules) + '\n    '
+
     def command(self):
         master = ['-W'] if self.setup.reload else []
         return [find('haproxy'), *master, '-db', '-f', self.folder + '/haproxy.cfg']
@@ -298,7 +357,7 @@ backend origin
 
 class H2o(Proxy):
     name = 'h2o'
-    cannot = ('grpc', 'ws')  # 2.2 speaks HTTP/1.1 to services and carries no WebSockets for us
+    cannot = ('grpc', 'ws', 'auth')  # 2.2 speaks HTTP/1.1 to services and carries no WebSockets for us
 
     @classmethod
     def version(cls):
@@ -351,10 +410,11 @@ class Sluice(Proxy):
             if s.speaks == 'tls' else ''
         service = f'{{endpoints: ["127.0.0.1:{self.origin}"], protocol: h2c}}' if s.speaks == 'grpc' \
             else f'"127.0.0.1:{self.origin}"'
+        identity, sets = self.checks()
         streams = ', h2_max_total_streams: 1000000000' if s.speaks in ('h2c', 'tls', 'grpc') else ''
-        routes = '  - {match: {path: "/*"}, to: origin}\n'
+        routes = f'  - {{match: {{path: "/*"}}, to: origin{sets}}}\n'
         for i in range(s.routes):
-            routes += f'  - {{match: {{path: "/api/r{i}/{{id}}/items/{{item}}"}}, to: origin}}\n'
+            routes += f'  - {{match: {{path: "/api/r{i}/{{id}}/items/{{item}}"}}, to: origin{sets}}}\n'
         self.write('sluice.yaml', f'''
 version: 1
 workers: 1
@@ -363,8 +423,28 @@ admin: {{address: "127.0.0.1:{self.admin}"}}
 limits: {{max_connections: 9500, per_ip_connections: 9500, keepalive_requests: 1000000000{streams}}}
 {log}
 services: {{origin: {service}}}
+{identity}
 routes:
 {routes}''')
+
+    def checks(self):
+        """The authenticator, and what a route says of it."""
+        auth, who = self.setup.auth, self.identity
+        if not auth:
+            return '', ''
+        headers = 'headers: {X-User-ID: "${claim.sub}"}'
+        if auth == 'key':
+            digest = hashlib.sha256(who.api_key.encode()).hexdigest()
+            return ('authenticators: {who: {api_key: {in: header, name: X-API-Key}, '
+                    'headers: {X-User-ID: "${consumer.name}"}}}\n'
+                    f'consumers: [{{name: acme, keys: ["sha256:{digest}"]}}]', ', authenticate: who')
+        if auth == 'hs256':
+            key = 'key: ' + who.secret
+        else:
+            with open(who.public, encoding='ascii') as f:
+                key = 'key: ' + json.dumps(f.read())
+        return (f'authenticators: {{who: {{jwt: {{issuer: https://id.test, audience: bench, {key}, '
+                f'algorithms: [{auth.upper()}], {headers}}}}}}}', ', authenticate: who')
 
     def copy_config(self):
         """Another's file with its two listening ports exchanged, beside the files that it names."""

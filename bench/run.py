@@ -33,12 +33,15 @@ class Load:
     that sluice is to reach, by peer; `best`: against the best of them; p50, p99: no worse than the best.
     h2o takes part where it says so: it adds time, and only there it is among the best."""
 
-    def __init__(self, what, args, setup=None, goals=None, latency=False, h2o=False):
+    def __init__(self, what, args, setup=None, goals=None, latency=False, h2o=False, tokens=8):
+        self.tokens = tokens  # how many different credentials take turns, where the setup has `auth`
         self.what, self.args, self.setup = what, args, setup or Setup()
         self.goals, self.latency, self.h2o = goals or {}, latency, h2o
 
     def takes_part(self, name):
-        return self.setup.speaks not in ALL[name].cannot and (name != 'h2o' or self.h2o)
+        cannot = ALL[name].cannot
+        return self.setup.speaks not in cannot and not (self.setup.auth and 'auth' in cannot) \
+            and (name != 'h2o' or self.h2o)
 
 
 SCENARIOS = {
@@ -72,14 +75,25 @@ SCENARIOS = {
     'websocket': Load('WebSocket echo of 100 B, 64 connections', '-c 64 -w -u /ws', Setup('ws'),
                       goals={'best': 0.80}),
 }
+ROUTES = '-c 64 -u /api/r#/17/items/4 -n '
+FRESH = 30000  # more than anybody remembers, in turn: each is as if never seen
+SCENARIOS |= {
+    'jwt_hs': Load('JWT HS256, repeated', '-c 64 -u /1k', Setup(auth='hs256'), goals={'haproxy': 0.70}),
+    'jwt_hs_new': Load('JWT HS256, each another one', '-c 64 -u /1k', Setup(auth='hs256'),
+                       goals={'haproxy': 0.90}, tokens=FRESH),
+    'jwt_rs': Load('JWT RS256, repeated', '-c 64 -u /1k', Setup(auth='rs256'), goals={'haproxy': 0.25}),
+    'jwt_rs_new': Load('JWT RS256, each another one', '-c 64 -u /1k', Setup(auth='rs256'),
+                       goals={'haproxy': 0.60}, tokens=FRESH),
+    'gateway': Load('one of 100 routes, JWT HS256, access log', ROUTES + '100',
+                    Setup(auth='hs256', log=True, routes=100), goals={'haproxy': 0.60}),
+}
 CEL = 'CEL, one evaluation'
-SPECIAL = ['routes', 'idle', 'idle_tls', 'idle_h2', 'idle_ws', 'start', 'reload', 'reloads', 'cel']
+SPECIAL = ['api_key', 'routes', 'idle', 'idle_tls', 'idle_h2', 'idle_ws', 'start', 'reload', 'reloads', 'cel']
 HELD = {  # idle connections: what, kind of hold.py, setup, how many, at most so many bytes each (0: stated)
     'idle_tls': ('idle HTTPS connections', 'tls', Setup('tls'), 4000, 14 * 1024),
     'idle_h2': ('idle HTTP/2 connections', 'h2', Setup('h2c'), 1000, 0),
     'idle_ws': ('idle WebSockets', 'ws', Setup('ws'), 1000, 0),
 }
-ROUTES = '-c 64 -u /api/r#/17/items/4 -n '
 
 
 class Bench:
@@ -105,7 +119,7 @@ class Bench:
                                        stdout=subprocess.PIPE, preexec_fn=self.on_load_core)
         if self.origin.stdout.readline() != b'ready\n':
             raise RuntimeError('the origin did not start')
-        self.certificate = proxies.Certificate(self.tmp)
+        self.identity = (proxies.Certificate(self.tmp), proxies.Identity(self.tmp, self.tools))
 
     def start_grpc_origin(self):
         """nghttpd with a file that is one gRPC message of 100 bytes, and grpc-status as its trailer."""
@@ -131,7 +145,7 @@ class Bench:
         os.makedirs(folder)
         if setup.speaks == 'grpc':
             self.start_grpc_origin()
-        p = ALL[name](setup, self.origin_ports, folder, self.proxy_core, self.certificate)
+        p = ALL[name](setup, self.origin_ports, folder, self.proxy_core, self.identity)
         self.running[label or name] = p
         p.start_ms = p.start()
         return p
@@ -234,12 +248,34 @@ class Bench:
 
     def run_load(self, name):
         scenario = SCENARIOS[name]
-        out = self.rounds({n: (n, scenario.setup, scenario.args) for n in self.names
-                           if scenario.takes_part(n)})
+        args = scenario.args + self.credentials(scenario.setup, scenario.tokens)
+        out = self.rounds({n: (n, scenario.setup, args) for n in self.names if scenario.takes_part(n)})
         ratios, verdicts = self.judge(scenario, out)
         print_rounds(scenario.what, out, ratios, verdicts)
         self.result['scenarios'][name] = {'what': scenario.what, 'proxies': out, 'ratios': ratios,
                                           'verdicts': verdicts}
+
+    def credentials(self, setup, count):
+        return f' -H {self.identity[1].fields(setup.auth, count)}' if setup.auth else ''
+
+    def run_api_key(self):
+        """The same request with and without an API key that is looked up: what does that add?"""
+        key = Setup(auth='key')
+        args = SCENARIOS['keepalive'].args + self.credentials(key, 1)
+        names = [n for n in self.names if n in ('sluice', 'haproxy')]
+        rounds = self.rounds({f'{n} {what}': (n, setup, args) for n in names
+                              for what, setup in (('open', Setup()), ('key', key))})
+        print_rounds('the same request, and with its API key looked up', rounds, {}, [])
+        out, verdicts = {}, []
+        for n in names:
+            added = statistics.median(b - a for a, b in zip(rounds[f'{n} open']['rounds'],
+                                                            rounds[f'{n} key']['rounds']))
+            out[n] = {'cpu_us_open': rounds[f'{n} open']['cpu_us'], 'cpu_us_key': rounds[f'{n} key']['cpu_us'],
+                      'added_us': added}
+        if 'sluice' in out:
+            added = out['sluice']['added_us']
+            verdicts = [verdict(f'{added:+.2f} us', added <= 0.3, 'at most +0.3 us')]
+        self.keep('api_key', 'an API key looked up', out, verdicts)
 
     def keep(self, name, what, out, verdicts):
         print_facts(what, out, verdicts)

@@ -235,6 +235,62 @@ def explains_why_a_route_was_rejected():
         equal({s['name']: s['value'] for s in e['settings']}['request_timeout'], '2s')
 
 
+CONDITIONS = BASE + '''
+authenticators: {keys: {api_key: {in: header, name: X-API-Key}, headers: {X-User: "${claim.sub}"}}}
+consumers: [{name: acme, groups: [beta], keys: ["sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"]}]
+routes:
+  - {name: small, match: {path: "/o/{id}", when: 'int(path.id) < 10'}, respond: small}
+  - name: order
+    match: {path: "/o/{id}"}
+    authenticate: keys
+    rewrite: {path: "/x/${claim.sub}", when: '"beta" in consumer.groups'}
+    to: {targets: [{service: b, when: 'claim.admin'}, {service: a}]}
+'''
+
+
+@test
+def explains_what_conditions_come_to():
+    with files(x=CONDITIONS, claims='{"sub": "u 1", "admin": true}') as folder:
+        def asked(path, *more):
+            e = explain(folder, 'GET', path, *more)
+            return e, {r['route']: (r['condition'], r['wanted'], r['line']) for r in e['rejected']}
+        equal(asked('/o/7')[0]['route']['name'], 'small')
+        equal(asked('/o/70')[1]['small'], ('when', 'int(path.id) < 10', 8))
+        contains(asked('/o/x')[1]['small'][1], 'which fails: ')
+        nobody, _ = asked('/o/70')
+        contains(nobody['conditions'][0]['result'], '--claims')
+        equal(nobody['answer']['code'], 'expression_failed')
+        acme, _ = asked('/o/70', '--consumer', 'acme')
+        equal((acme['conditions'][0]['result'], acme['conditions'][0]['runs']), ('true', 'yes'))
+        equal((acme['upstream']['service'], acme['upstream']['target']), ('a', '/x/acme'))
+        someone, _ = asked('/o/70', '--claims', 'claims.yaml')
+        equal((someone['conditions'][0]['result'], someone['conditions'][0]['runs']), ('false', 'no'))
+        equal((someone['upstream']['service'], someone['upstream']['target']), ('b', '/o/70'))
+        equal(dict(someone['upstream']['headers'])['x-user'], 'u 1')
+        code, out, _ = sluice('explain', 'GET', '/o/70', '--claims', 'claims.yaml', '-c', 'x.yaml', cwd=folder)
+        contains(out, 'when: false; so it is skipped')
+        contains(out, '(its `when` holds)')
+        for wrong, status, said in (('--consumer=nobody', 2, 'no consumer'), ('--claims=x.yaml', 1, 'x.yaml:1:1'),
+                                    ('--claims=none.json', 1, 'none.json')):
+            code, out, err = sluice('explain', 'GET', '/o/70', wrong, '-c', 'x.yaml', cwd=folder)
+            equal(code, status, err)
+            contains(err, said)
+
+
+@test
+def a_secret_is_not_printed_by_way_of_an_expression():
+    text = BASE + 'vars: {t: "${secret(\'file:key.yaml\')}"}\n' \
+        'routes:\n' \
+        '  - {match: {path: "/w/{id}"}, to: a, rewrite: "/x/${vars.t + path.id}"}\n' \
+        '  - {match: {path: /s}, respond: {body: "a ${vars.t.upperAscii()}"}}\n'
+    with files(x=text, key='hidden-key') as folder:
+        for more in (['explain', 'GET', '/w/1'], ['explain', 'GET', '/s'], ['explain', 'GET', '/s', '--format', 'json']):
+            code, out, err = sluice(*more, '-c', 'x.yaml', cwd=folder)
+            equal((code, err), (0, ''))
+            assert 'hidden-key' not in out.lower(), out
+            contains(out, '***')
+
+
 @test
 def explains_answers_of_the_gateway():
     with files(x=EXPLAINED) as folder:

@@ -9,10 +9,10 @@
  * hide by slowing the load. -u: a "#" in PATH becomes a number below N, another one each request.
  * -k: a new connection for every request. -i: one request each, "ready", and the connections stay
  * idle until standard input ends. -s: over TLS; -S: TLS that resumes sessions. -w: every connection
- * becomes a WebSocket first, then a request is a frame of 100 bytes that comes back. -H: each request carries the
- * next line of FILE as a header field, from the first again after the last. In the summary
- * `failed` counts requests without a whole 200 answer, `closed` connections that the other side
- * ended while they were to stay.
+ * becomes a WebSocket first, then a request is a frame of 100 bytes that comes back. -H: each
+ * request carries the next line of FILE as a header field, from the first again after the last. In
+ * the summary `failed` counts requests without a whole 200 answer, `closed` connections that the
+ * other side ended while they were to stay.
  */
 #include "wire.h"
 #include <arpa/inet.h>
@@ -60,7 +60,10 @@ static struct {
 
 static struct { uint64_t requests, failed, closed, bytes, buckets[BUCKETS], max; } sum;
 
-static struct { char **line; size_t count, next; } fields;
+static struct {
+    char **line;
+    size_t count, next;
+} fields;
 
 static int ep;
 static uint64_t begin_at, end_at, issued;

@@ -49,8 +49,8 @@ static size_t sign(EVP_PKEY *key, const char *secret, const char *text, size_t n
 static void mint(EVP_PKEY *key, const char *secret, unsigned long i) {
     char part[TEXT_MAX], text[2 * TEXT_MAX];
     unsigned char signature[SIGNATURE_MAX];
-    int n = snprintf(part, sizeof part, "{\"alg\":\"%s\",\"typ\":\"JWT\"%s}", key ? "RS256" : "HS256",
-                     key ? ",\"kid\":\"bench\"" : "");
+    int n = snprintf(part, sizeof part, "{\"alg\":\"%s\",\"typ\":\"JWT\"%s}",
+                     key ? "RS256" : "HS256", key ? ",\"kid\":\"bench\"" : "");
     size_t at = encode(text, (unsigned char *)part, (size_t)n);
     text[at++] = '.';
     n = snprintf(part, sizeof part,

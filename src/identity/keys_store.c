@@ -54,7 +54,6 @@ void key_store_unref(struct key_store *k) {
     pthread_mutex_destroy(&k->lock);
     mem_free((char *)(uintptr_t)k->document.p);
     mem_free((char *)(uintptr_t)k->etag.p);
-    mem_free((char *)(uintptr_t)k->document.p);
     mem_free((char *)(uintptr_t)k->etag_of.p);
     mem_free((char *)(uintptr_t)k->source.p);
     mem_free(k);

@@ -249,8 +249,13 @@ static void authenticators(void **state) {
     s.x.auth_fault = FAULT_NONE;
     s.x.auth_waited = false;
     s.x.asked = NULL;
+    /* The next configuration stands before the last one goes. */
+    static struct authenticator later[2] = {{.name = SPAN("shop")}, {.name = SPAN("partners")}};
+    struct snapshot next = {.authenticator = later, .authenticator_count = 2};
+    metrics_attach(&next);
     metrics_detach(&s.snapshot);
     metrics_attach(&s.snapshot);
+    metrics_detach(&next);
 #define RESULT(name, result)                                                                       \
     value("sluice_authentications_total{authenticator=\"" name "\",result=\"" result "\"}")
     assert_true(RESULT("partners", "accepted") == 1);

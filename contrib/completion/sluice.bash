@@ -28,7 +28,7 @@ _sluice() {
     reload) options='-c --run-dir --format' ;;
     check|routes|status) options='-c --format' ;;
     explain)
-        options='-c -H -d --listener --format'
+        options='-c -H -d --listener --claims --consumer --format'
         if [[ $prev == explain ]]; then
             COMPREPLY=($(compgen -W "GET POST PUT PATCH DELETE HEAD OPTIONS $options" -- "$cur"))
             return

@@ -210,10 +210,22 @@ static void put_field(struct making *m, const struct schema_field *f) {
     draft_z(d, "]}");
 }
 
-static void put_properties(struct making *m, const struct schema_object *o, bool first) {
+static bool has_key(const struct schema_object *o, const char *key) {
+    for (unsigned i = 0; o && i < o->fields; i++)
+        if (strcmp(o->field[i].key, key) == 0)
+            return true;
+    return false;
+}
+
+/* `own`: what has its place already under the same key. */
+static void put_properties(struct making *m, const struct schema_object *o,
+                           const struct schema_object *own, bool first) {
     for (unsigned i = 0; i < o->fields; i++) {
-        draft_z(&m->out, first && i == 0 ? "\n    " : ",\n    ");
+        if (has_key(own, o->field[i].key))
+            continue;
+        draft_z(&m->out, first ? "\n    " : ",\n    ");
         put_field(m, &o->field[i]);
+        first = false;
     }
 }
 
@@ -234,12 +246,12 @@ static void put_body(struct making *m, const struct schema_type *t, bool open, b
     draft_z(d, "\"type\":\"object\",\"description\":");
     draft_quoted(d, span_z(t->object->doc));
     draft_z(d, ",\n   \"properties\":{");
-    put_properties(m, t->object, true);
+    put_properties(m, t->object, NULL, true);
     bool first = t->object->fields == 0;
     if (t->flags & TYPE_POLICY)
-        put_properties(m, &schema_policy_common, first);
+        put_properties(m, &schema_policy_common, t->object, first);
     if (t->flags & TYPE_AUTH)
-        put_properties(m, &schema_kind_common, first);
+        put_properties(m, &schema_kind_common, t->object, first);
     (void)list_name;
     draft_fmt(d, "},\n   \"additionalProperties\":%s", open ? "true" : "false");
     put_required(d, t->object);

@@ -7,7 +7,7 @@ _sluice() {
     }
     for ((i = 1; i < cword; i++)); do
         case ${words[i]} in
-        -c|-H|-d|--format|--listener|--user|--run-dir|--pid-file|--workers|--reload-every|--with|--cases) ((i++)) ;;
+        -c|-H|-d|--format|--listener|--claims|--consumer|--user|--run-dir|--pid-file|--workers|--reload-every|--with|--cases) ((i++)) ;;
         -*) ;;
         *) command=${words[i]}; break ;;
         esac

@@ -75,6 +75,10 @@
     C(grpc_calls, "gRPC calls")                                                                    \
     C(grpc_failures, "gRPC calls that did not end with status OK")                                 \
     C(refusals_observed, "Refusals that mode: observe let pass")                                   \
+    C(logins, "Logins by OpenID Connect that came to their end")                                   \
+    C(logins_failed, "Callbacks of logins that were refused")                                      \
+    C(sessions_renewed, "Sessions renewed by their refresh token")                                 \
+    C(sessions_not_renewed, "Sessions that the issuer did not renew, or could not just then")      \
     C(identity_headers_stripped, "Identity headers that clients sent, removed")                    \
     C(tokens_verified, "Signatures of tokens that were verified, or tried to")                     \
     C(tokens_remembered, "Tokens whose signature was verified before")                             \

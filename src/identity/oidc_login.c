@@ -204,6 +204,8 @@ static bool open_login(struct oidc_work *w, struct span state, struct span name)
 enum auth_result oidc_login_failed(struct oidc_work *w, const char *detail) {
     const struct own_field *cookies = w->a->x->own;
     struct span state = param(w, "state");
+    if (!w->newer || w->asked) /* else newer keys are asked for first */
+        count_up(w->a->x->thread, logins_failed);
     if (state.n && state.n <= STATE_MAX &&
         oidc_cookie_add(w, &cookies, login_cookie(w, state), SPAN(""), w->c->callback, 0))
         w->a->x->own = cookies;
@@ -219,6 +221,7 @@ static enum auth_result conclude(struct oidc_work *w) {
     if (!oidc_session_write(w, &w->session, &cookies) ||
         !oidc_cookie_add(w, &cookies, login_cookie(w, w->login.state), SPAN(""), w->c->callback, 0))
         return oidc_login_failed(w, "the session does not fit into cookies");
+    count_up(w->a->x->thread, logins);
     return oidc_redirect(w, w->login.back_to, cookies);
 }
 
@@ -247,8 +250,11 @@ static void token_came(void *ctx, const struct call_answer *r) {
     w->status = r->head->status;
     w->answer = arena_span(arena_of(w), r->body);
     enum auth_result v = conclude(w);
-    if (v != AUTH_REFUSED || !ask_newer(w))
-        auth_resume(w->a, v);
+    if (v == AUTH_REFUSED && ask_newer(w))
+        return;
+    if (v == AUTH_REFUSED && w->newer)
+        count_up(w->a->x->thread, logins_failed);
+    auth_resume(w->a, v);
 }
 
 static enum auth_result change_code(struct oidc_work *w) {

@@ -122,6 +122,10 @@ static void answered(void *ctx, const struct call_answer *r) {
                     ? DONE
                     : REFUSED;
     }
+    if (state == DONE)
+        count_up(w->a->x->thread, sessions_renewed);
+    else
+        count_up(w->a->x->thread, sessions_not_renewed);
     settle(k->key, state, json);
 }
 

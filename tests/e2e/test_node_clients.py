@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Clients that people use, from npm (tests/node): undici, node's http2, ws, @grpc/grpc-js."""
 import os
+import shutil
 import subprocess
 import sys
 import tempfile

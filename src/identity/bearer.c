@@ -19,6 +19,7 @@ const char *bearer_finish(struct arena *a, struct bearer_conf *c) {
     static const struct span usual[] = {[CREDENTIAL_HEADER] = {"authorization", 13},
                                         [CREDENTIAL_QUERY] = {"access_token", 12},
                                         [CREDENTIAL_COOKIE] = {NULL, 0}};
+    c->authorization = false;
     c->place = c->name.n ? c->name : usual[c->in];
     if (!c->place.n)
         return "which cookie holds the token is missing: `name`";
@@ -72,9 +73,14 @@ enum auth_result bearer_find(struct auth *a, const struct bearer_conf *c, struct
     if (!s.n)
         return auth_refuse(a, FAULT_BAD_CREDENTIALS, "the token is empty");
     if (s.n > c->max_size)
-        return auth_refuse(a, FAULT_BAD_CREDENTIALS, "the token is longer than max_size");
+        return auth_refuse(a, c->too_long ? c->too_long : FAULT_BAD_CREDENTIALS,
+                           "the token is longer than max_size");
     *out = s;
     return AUTH_OK;
+}
+
+struct span bearer_parameter(const struct bearer_conf *c) {
+    return c->in == CREDENTIAL_QUERY ? c->place : SPAN("access_token");
 }
 
 void bearer_conceal(const struct bearer_conf *c, struct exchange *x) {

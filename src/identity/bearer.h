@@ -17,6 +17,7 @@ struct bearer_conf {
     /* what bearer_finish makes of it */
     struct span place;
     bool authorization;
+    enum fault too_long; /* by its owner; FAULT_NONE: FAULT_BAD_CREDENTIALS */
 };
 
 enum { BEARER_SIZE_MAX = 16 * 1024 };
@@ -41,6 +42,8 @@ extern const struct schema_type bearer_in, bearer_name, bearer_size;
 const char *bearer_finish(struct arena *a, struct bearer_conf *c);
 /* AUTH_OK: *out. Else AUTH_MISSING or AUTH_REFUSED. */
 enum auth_result bearer_find(struct auth *a, const struct bearer_conf *c, struct span *out);
+/* The query parameter that a token may come in, wherever it belongs. */
+struct span bearer_parameter(const struct bearer_conf *c);
 void bearer_conceal(const struct bearer_conf *c, struct exchange *x);
 /* RFC 6750 3 and 3.1. `scopes`: those that are needed; empty: not said. */
 void bearer_challenge(const struct authenticator *by, enum fault fault, struct span scopes,

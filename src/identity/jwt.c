@@ -35,51 +35,6 @@ static void local_finish(struct thread *t) {
     t->local[LOCAL_TOKENS] = NULL;
 }
 
-/* ---- where the token is -----------------------------------------------------------------------
- */
-
-/* "Bearer" and blanks (RFC 6750 2.1); the scheme's name in any case. False: another scheme. */
-static bool cut_bearer(struct span *s) {
-    if (s->n < 6 || !span_eq_nocase(span_cut(*s, 0, 6), SPAN("Bearer")) ||
-        (s->n > 6 && s->p[6] != ' '))
-        return false;
-    *s = span_from(*s, 6);
-    while (s->n && *s->p == ' ')
-        *s = span_from(*s, 1);
-    return true;
-}
-
-static bool has_bearer(const struct head *h) {
-    struct span v = hdr_get(h, HDR_AUTHORIZATION);
-    return v.p && cut_bearer(&v);
-}
-
-/* RFC 6750 2: whoever sends a token in two ways has it in a log or a page that others read. */
-static bool stands_elsewhere(const struct jwt_conf *c, const struct head *h) {
-    bool more = false;
-    bool query = c->in == CREDENTIAL_QUERY && span_eq(c->place, SPAN("access_token"));
-    if (!c->bearer && has_bearer(h))
-        return true;
-    return h->has_query && !query &&
-           credential_find(h, CREDENTIAL_QUERY, SPAN("access_token"), &more).p;
-}
-
-static enum auth_result find(struct auth *a, const struct jwt_conf *c, struct span *out) {
-    const struct head *h = &a->x->req;
-    bool more = false;
-    struct span s = credential_find(h, (enum credential_in)c->in, c->place, &more);
-    if (!s.p || (!cut_bearer(&s) && c->bearer))
-        return AUTH_MISSING;
-    if (more || stands_elsewhere(c, h))
-        return auth_refuse(a, FAULT_AMBIGUOUS_CREDENTIALS, "tokens came in more than one place");
-    if (!s.n)
-        return auth_refuse(a, FAULT_BAD_CREDENTIALS, "the token is empty");
-    if (s.n > c->max_size)
-        return auth_refuse(a, FAULT_JWT_FORMAT, "the token is longer than max_size");
-    *out = s;
-    return AUTH_OK;
-}
-
 /* ---- the exchange holds what it uses ----------------------------------------------------------
  */
 
@@ -339,7 +294,8 @@ static void keys_came(struct keys_wait *k, bool newer) {
 
 static enum auth_result check(struct auth *a) {
     struct span text;
-    enum auth_result r = find(a, a->by->conf, &text);
+    const struct jwt_conf *c = a->by->conf;
+    enum auth_result r = bearer_find(a, &c->token, &text);
     return r == AUTH_OK ? judge_text(a, text, true) : r;
 }
 
@@ -348,29 +304,18 @@ static enum auth_result check(struct auth *a) {
 
 /* RFC 6750 3.1: nothing but the class of the error; our own sentence for it tells no secret. */
 static void challenge(const struct authenticator *by, enum fault fault, struct str *out) {
-    str_lit(out, "Bearer realm=\"");
-    for (size_t i = 0; i < by->name.n; i++)
-        if (by->name.p[i] >= ' ' && by->name.p[i] < 0x7f && by->name.p[i] != '"' &&
-            by->name.p[i] != '\\')
-            str_char(out, by->name.p[i]);
-    str_char(out, '"');
-    if (fault == FAULT_MISSING_CREDENTIALS)
-        return;
-    bool request = fault == FAULT_AMBIGUOUS_CREDENTIALS || fault == FAULT_BAD_CREDENTIALS;
-    str_fmt(out, ", error=\"%s\", error_description=\"%s\"",
-            request ? "invalid_request" : "invalid_token", fault_table[fault].text);
+    bearer_challenge(by, fault, SPAN(""), out);
 }
 
 /* Where the token belongs elsewhere, somebody may send it there all the same. */
 static struct span parameter(const void *conf) {
     const struct jwt_conf *c = conf;
-    return c->in == CREDENTIAL_QUERY ? c->place : SPAN("access_token");
+    return bearer_parameter(&c->token);
 }
 
 static void conceal(const struct authenticator *by, struct exchange *x) {
     const struct jwt_conf *c = by->conf;
-    if (!c->bearer || has_bearer(&x->req))
-        credential_drop(x, (enum credential_in)c->in, c->place);
+    bearer_conceal(&c->token, x);
 }
 
 const struct auth_kind jwt_kind = {.name = "jwt",

@@ -16,7 +16,7 @@
 #include "core/authenticator.h"
 #include "core/outbound.h"
 #include "identity/claims.h"
-#include "identity/credential.h"
+#include "identity/bearer.h"
 #include "identity/jwks.h"
 
 enum { JWT_SIZE_MAX = 16 * 1024, JWT_ISSUERS_MAX = 16 };
@@ -29,15 +29,12 @@ struct jwt_conf {
     const struct outbound *jwks; /* a URL, a service's path or a file */
     struct span key;             /* a secret, PEM, JWK or JWKS */
     const int *algorithm;        /* enum jwa */
-    uint64_t leeway_ms, max_age_ms, max_size;
+    uint64_t leeway_ms, max_age_ms;
     bool require_exp;
     struct span type; /* `typ` that the header must have; empty: any */
-    int in;           /* enum credential_in */
-    struct span name; /* empty: by `in` */
+    struct bearer_conf token;
 
     /* what finish() makes of it */
-    struct span place; /* the name as it is looked for */
-    bool bearer;       /* it is the Authorization field */
     uint32_t accepted; /* bit per enum jwa */
     struct claims_rules rules;
     struct span text; /* keys that are there already: of `key`, or of the file; p NULL: fetched */

@@ -39,14 +39,7 @@ static const struct schema_type algorithms = {.kind = SCHEMA_LIST,
 static const struct schema_type leeway = {.kind = SCHEMA_DURATION, .max = 3600ull * 1000};
 static const struct schema_type age = {
     .kind = SCHEMA_DURATION, .min = 1000, .max = 3650ull * 86400000};
-static const struct schema_type size = {.kind = SCHEMA_SIZE, .min = 64, .max = JWT_SIZE_MAX};
 static const struct schema_type flag = {.kind = SCHEMA_BOOL};
-static const struct schema_word in_words[] = {{"header", CREDENTIAL_HEADER, false},
-                                              {"query", CREDENTIAL_QUERY, false},
-                                              {"cookie", CREDENTIAL_COOKIE, false},
-                                              {NULL, 0, false}};
-static const struct schema_type in = {.kind = SCHEMA_ENUM, .words = in_words, .size = sizeof(int)};
-
 static const struct schema_field fields[] = {
     {.key = "issuer",
      .type = &issuers,
@@ -94,55 +87,12 @@ static const struct schema_field fields[] = {
      .type = &text,
      J(type),
      .doc = "The header's `typ` must be this, as at+jwt (RFC 9068)."},
-    {.key = "in",
-     .type = &in,
-     J(in),
-     .shipped = "header",
-     .doc = "Where the token stands: header, query or cookie."},
-    {.key = "name",
-     .type = &text,
-     J(name),
-     .doc = "Which: Authorization (`Bearer`) for headers, access_token for queries, if not said."},
-    {.key = "max_size",
-     .type = &size,
-     J(max_size),
-     .shipped = "8KiB",
-     .doc = "A longer token is refused unread."},
+    BEARER_ROWS(struct jwt_conf, token),
 };
 const struct schema_object jwt_form = {.name = "jwt",
                                        SCHEMA_OBJECT_OF(fields),
                                        .doc = "A signed token (RFC 7519), verified by its issuer's "
                                               "keys."};
-
-/* ---- where it stands --------------------------------------------------------------------------
- */
-
-static bool is_token(struct span s) {
-    for (size_t i = 0; i < s.n; i++)
-        if (!token_char[(unsigned char)s.p[i]])
-            return false;
-    return s.n > 0 && s.n <= 256;
-}
-
-static const char *place_of(struct arena *a, struct jwt_conf *c) {
-    static const struct span usual[] = {[CREDENTIAL_HEADER] = {"authorization", 13},
-                                        [CREDENTIAL_QUERY] = {"access_token", 12},
-                                        [CREDENTIAL_COOKIE] = {NULL, 0}};
-    c->bearer = false;
-    c->place = c->name.n ? c->name : usual[c->in];
-    if (!c->place.n)
-        return "which cookie holds the token is missing: `name`";
-    if (c->in != CREDENTIAL_QUERY && !is_token(c->place))
-        return "`name` is no name of a header or cookie";
-    if (c->in != CREDENTIAL_HEADER)
-        return NULL;
-    char *z = arena_text(a, c->place);
-    for (size_t i = 0; i < c->place.n; i++)
-        z[i] = lower(z[i]);
-    c->place = span_of(z, c->place.n);
-    c->bearer = span_eq(c->place, SPAN("authorization"));
-    return NULL;
-}
 
 /* ---- where the keys come from -----------------------------------------------------------------
  */
@@ -232,6 +182,7 @@ const char *jwt_finish(struct arena *a, void *conf) {
     for (uint32_t i = 0; i < c->algorithm_count; i++)
         c->accepted |= 1u << c->algorithm[i];
     rules_of(a, c);
-    const char *why = place_of(a, c);
+    c->token.too_long = FAULT_JWT_FORMAT;
+    const char *why = bearer_finish(a, &c->token);
     return why ? why : keys_of(a, c);
 }

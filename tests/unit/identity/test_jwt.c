@@ -46,7 +46,7 @@ static void made(unsigned i, const char *iss, const char *key) {
                                 .audience_count = 1,
                                 .key = span_z(key),
                                 .leeway_ms = 60000,
-                                .max_size = 8192,
+                                .token.max_size = 8192,
                                 .require_exp = true};
     const char *why = jwt_kind.finish(&desk.snapshot->arena, &conf[i]);
     if (why)
@@ -267,8 +267,8 @@ static void where_it_stands(void **state) {
     char target[1024], value[1024];
     for (size_t i = 0; i < array_len(places); i++) {
         begin("me");
-        conf[0].in = places[i].in;
-        conf[0].name = span_z(places[i].name);
+        conf[0].token.in = places[i].in;
+        conf[0].token.name = span_z(places[i].name);
         assert_null(jwt_kind.finish(&desk.snapshot->arena, &conf[0]));
         struct span token = token_of(H, FINE);
         put_token(target, sizeof target, places[i].target, token);
@@ -285,7 +285,7 @@ static void twice_in_a_header(void **state) {
     (void)state;
     char token[1024];
     begin("me");
-    conf[0].name = SPAN("X-Token");
+    conf[0].token.name = SPAN("X-Token");
     assert_null(jwt_kind.finish(&desk.snapshot->arena, &conf[0]));
     put_token(token, sizeof token, "%s", token_of(H, FINE));
     desk_run(desk_exchange("GET", "a.test", "/", "x-token", token, "x-token", token, NULL),
@@ -301,8 +301,8 @@ static void taken_out(void **state) {
     put_token(token, sizeof token, "%s", token_of(H, FINE));
     for (int in = CREDENTIAL_HEADER; in <= CREDENTIAL_COOKIE; in++) {
         begin("me");
-        conf[0].in = in;
-        conf[0].name = in ? SPAN("t") : SPAN_NONE;
+        conf[0].token.in = in;
+        conf[0].token.name = in ? SPAN("t") : SPAN_NONE;
         assert_null(jwt_kind.finish(&desk.snapshot->arena, &conf[0]));
         snprintf(target, sizeof target, "/?a=1&t=%s&%%74=2&b=2", token);
         struct exchange *x = desk_exchange("GET", "a.test", target, "authorization", "Bearer x",
@@ -515,8 +515,9 @@ static void configurations(void **state) {
         const char *why; /* NULL: fine */
     } confs[] = {
         {{.key = SPAN(SECRET)}, NULL},
-        {{.key = SPAN(SECRET), .in = CREDENTIAL_COOKIE}, "which cookie"},
-        {{.key = SPAN(SECRET), .in = CREDENTIAL_COOKIE, .name = SPAN("a b")}, "`name` is no name"},
+        {{.key = SPAN(SECRET), .token.in = CREDENTIAL_COOKIE}, "which cookie"},
+        {{.key = SPAN(SECRET), .token.in = CREDENTIAL_COOKIE, .token.name = SPAN("a b")},
+         "`name` is no name"},
         {{.key = SPAN("short")}, "`key` verifies nothing: a shared secret is shorter"},
         {{.key = SPAN(SECRET), .algorithm = rs, .algorithm_count = 1}, "`key` verifies nothing"},
         {{.key = SPAN("-----BEGIN PUBLIC KEY-----\n")}, "`key` verifies nothing: its PEM"},

@@ -64,7 +64,7 @@ enum auth_result bearer_find(struct auth *a, const struct bearer_conf *c, struct
     const struct head *h = &a->x->req;
     bool more = false;
     struct span s = credential_find(h, (enum credential_in)c->in, c->place, &more);
-    if (!s.p || (c->authorization && !cut_scheme(&s)))
+    if (!s.p || (!cut_scheme(&s) && c->authorization)) /* elsewhere the scheme may be left out */
         return AUTH_MISSING;
     if (more || stands_elsewhere(c, h))
         return auth_refuse(a, FAULT_AMBIGUOUS_CREDENTIALS, "tokens came in more than one place");

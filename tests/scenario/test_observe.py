@@ -44,7 +44,11 @@ def wait_lines(gw, n, name='access.log'):
 
 
 def families(gw):
-    return prom.parse(gw.get('/metrics', port=gw.admin_port).body.decode())
+    """The metrics page, once all but this scrape is counted: a client may have its answer a moment before."""
+    def settled():
+        page = prom.parse(gw.get('/metrics', port=gw.admin_port).body.decode())
+        return page if sample(page, 'sluice_exchanges_in_flight') == 1 else None
+    return wait_until(settled, 'something is still in flight')
 
 
 def sample(page, name, **labels):
@@ -52,6 +56,7 @@ def sample(page, name, **labels):
 
 
 def status(gw):
+    families(gw)
     return json.loads(gw.get('/status', port=gw.admin_port).body)
 
 

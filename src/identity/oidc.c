@@ -39,6 +39,12 @@ struct span oidc_document(struct oidc_work *w, struct span name) {
     return v && v->kind == VALUE_STRING ? arena_span(&w->a->x->arena, value_span(v)) : SPAN_NONE;
 }
 
+bool oidc_document_says(struct oidc_work *w, struct span name) {
+    const struct key_set *set = keys_now(w->keys, w->a->x->thread);
+    const struct value *v = set ? value_find(&set->discovery, name) : NULL;
+    return v && v->kind == VALUE_BOOL && v->b;
+}
+
 /* ---- redirects --------------------------------------------------------------------------------
  */
 
@@ -102,7 +108,6 @@ static enum auth_result check(struct auth *a) {
         return oidc_renew(w);
     a->caller =
         (struct caller){.by = a->by, .claims = w->session.claims, .not_after = w->session.ends};
-    oidc_cookies_strip(w);
     return AUTH_OK;
 }
 
@@ -129,6 +134,11 @@ static void challenge(const struct authenticator *by, enum fault fault, struct s
     str_fmt(out, "Cookie realm=\"%.*s\"", SPAN_ARG(by->name));
 }
 
+/* Also a session that is old, or that another credential stood beside. */
+static void conceal(const struct authenticator *by, struct exchange *x) {
+    oidc_cookies_strip(by->conf, &x->req);
+}
+
 static void answered(struct auth *a) {
     const struct oidc_work *w = a->part;
     for (const struct own_field *f = w ? w->cookies : NULL; f; f = f->next)
@@ -149,10 +159,22 @@ static bool cookie_name(struct span s) {
     return s.n && s.n <= NAME_MAX_;
 }
 
+bool oidc_is_prefixed(const struct oidc_conf *c, struct span prefix) {
+    return span_eq_nocase(span_cut(c->cookie, 0, prefix.n), prefix);
+}
+
+/* Two authenticators may have one secret and one cookie's name: who logged in at one issuer must
+ * not be taken for somebody of the other, nor as one who began to log in there. */
+static void make_key(struct arena *a, const struct oidc_conf *c, struct seal_key *out,
+                     struct span secret, const char *what) {
+    seal_key_make(out, secret,
+                  span_z(arena_fmt(a, "sluice oidc %s 1\n%.*s\n%.*s", what, SPAN_ARG(c->issuer),
+                                   SPAN_ARG(c->client_id))));
+}
+
 static const char *finish(struct arena *a, void *conf) {
     struct oidc_conf *c = conf;
     struct span secret = c->session_secret.n ? c->session_secret : c->client_secret;
-    (void)a;
     if (!c->discovery || !c->discovery->host.n || !c->client_id.n)
         return "`issuer`, a URL, and `client_id` are needed";
     c->issuer = c->discovery->url;
@@ -165,8 +187,11 @@ static const char *finish(struct arena *a, void *conf) {
         return "`callback` and `logout` are two different paths of this site";
     if (!cookie_name(c->cookie))
         return "`cookie` is a cookie's name: letters, digits, \"-\", \"_\"";
-    seal_key_make(&c->session_key, secret, SPAN("sluice oidc session 1"));
-    seal_key_make(&c->login_key, secret, SPAN("sluice oidc login 1"));
+    if (c->cookie_plain &&
+        (oidc_is_prefixed(c, SPAN("__Host-")) || oidc_is_prefixed(c, SPAN("__Secure-"))))
+        return "browsers take no `insecure_cookie` whose name begins with __Host- or __Secure-";
+    make_key(a, c, &c->session_key, secret, "session");
+    make_key(a, c, &c->login_key, secret, "login");
     return NULL;
 }
 
@@ -281,6 +306,7 @@ const struct auth_kind oidc_kind = {.name = "oidc",
                                     .check = check,
                                     .login = login,
                                     .challenge = challenge,
+                                    .conceal = conceal,
                                     .answered = answered,
                                     .attach = attach,
                                     .detach = detach};

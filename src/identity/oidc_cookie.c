@@ -147,12 +147,23 @@ static bool is_ours(const struct oidc_conf *c, struct span pair) {
     return !tail.n || tail.p[0] == '-';
 }
 
-void oidc_cookies_strip(struct oidc_work *w) {
-    struct head *h = &w->a->x->req;
+static bool has_ours(const struct oidc_conf *c, struct span cookies) {
+    while (cookies.p)
+        if (is_ours(c, span_trim(span_split(&cookies, ';'))))
+            return true;
+    return false;
+}
+
+void oidc_cookies_strip(const struct oidc_conf *c, struct head *h) {
     size_t at = 0, max = 1;
+    bool ours = false;
     const struct field *f;
-    while ((f = hdr_next(h, SPAN("cookie"), &at)))
+    while ((f = hdr_next(h, SPAN("cookie"), &at))) {
         max += f->value_len + 2u;
+        ours |= has_ours(c, field_value(f));
+    }
+    if (!ours)
+        return;
     char *room = arena_try(h->arena, max);
     if (!room) { /* rather none than ours */
         hdr_remove_name(h, SPAN("cookie"));
@@ -164,7 +175,7 @@ void oidc_cookies_strip(struct oidc_work *w) {
         struct span rest = span_of(f->value, f->value_len);
         while (rest.p) {
             struct span pair = span_trim(span_split(&rest, ';'));
-            if (!pair.n || is_ours(w->c, pair))
+            if (!pair.n || is_ours(c, pair))
                 continue;
             if (s.n)
                 str_lit(&s, "; ");

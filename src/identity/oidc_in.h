@@ -77,9 +77,13 @@ int64_t oidc_now(void); /* s since 1970 */
 enum auth_result oidc_with_keys(struct oidc_work *w, enum auth_result (*then)(struct oidc_work *w));
 /* A text of the discovery document; {NULL, 0}. Of this thread's current set. */
 struct span oidc_document(struct oidc_work *w, struct span name);
+bool oidc_document_says(struct oidc_work *w, struct span name); /* it is there, and true */
 /* Answers the client with a redirect (303) and cookies. */
 enum auth_result oidc_redirect(struct oidc_work *w, struct span location,
                                const struct own_field *cookies);
+
+/* "__Host-", "__Secure-": browsers hold cookies of such names to more (RFC 6265bis 4.1.3). */
+bool oidc_is_prefixed(const struct oidc_conf *c, struct span prefix);
 
 /* oidc_cookie.c */
 bool oidc_cookie_add(struct oidc_work *w, const struct own_field **list, struct span name,
@@ -90,8 +94,8 @@ bool oidc_session_write(struct oidc_work *w, const struct oidc_session *s,
                         const struct own_field **list);
 bool oidc_session_json(struct arena *a, const struct oidc_session *s, struct span *out);
 bool oidc_session_parse(struct arena *a, struct span json, struct oidc_session *out);
-/* The request's Cookie field without the session. */
-void oidc_cookies_strip(struct oidc_work *w);
+/* The request's Cookie field without the session and logins under way. */
+void oidc_cookies_strip(const struct oidc_conf *c, struct head *h);
 
 /* oidc_login.c */
 enum auth_result oidc_login(struct oidc_work *w);

@@ -39,6 +39,11 @@ static struct span login_cookie(struct oidc_work *w, struct span state) {
     return span_z(arena_fmt(arena_of(w), "%.*s-login-%.*s", SPAN_ARG(w->c->cookie), SPAN_ARG(tag)));
 }
 
+/* No other page of the site needs it. */
+static struct span login_path(struct oidc_work *w) {
+    return oidc_is_prefixed(w->c, SPAN("__Host-")) ? SPAN("/") : w->c->callback;
+}
+
 /* ---- to the issuer ----------------------------------------------------------------------------
  */
 
@@ -75,7 +80,7 @@ static bool keep_login(struct oidc_work *w, const struct oidc_login *l,
     struct span json, sealed, name = login_cookie(w, l->state);
     return json_write(a, &v, 0, OIDC_COOKIE_MAX, &json) &&
            seal(a, &w->c->login_key, name, json, &sealed) &&
-           oidc_cookie_add(w, cookies, name, sealed, w->c->callback, OIDC_LOGIN_SECONDS);
+           oidc_cookie_add(w, cookies, name, sealed, login_path(w), OIDC_LOGIN_SECONDS);
 }
 
 static struct span scopes(struct oidc_work *w) {
@@ -201,13 +206,19 @@ static bool open_login(struct oidc_work *w, struct span state, struct span name)
     return same(w->login.state, state) && w->login.ends > oidc_now();
 }
 
+/* One that was made here: a part of it goes into a cookie's name. */
+static bool state_fine(struct oidc_work *w, struct span state) {
+    struct span raw;
+    return state.n <= STATE_MAX && base64url_read(arena_of(w), state, &raw) && raw.n == RANDOM;
+}
+
 enum auth_result oidc_login_failed(struct oidc_work *w, const char *detail) {
     const struct own_field *cookies = w->a->x->own;
     struct span state = param(w, "state");
     if (!w->newer || w->asked) /* else newer keys are asked for first */
         count_up(w->a->x->thread, logins_failed);
-    if (state.n && state.n <= STATE_MAX &&
-        oidc_cookie_add(w, &cookies, login_cookie(w, state), SPAN(""), w->c->callback, 0))
+    if (state_fine(w, state) &&
+        oidc_cookie_add(w, &cookies, login_cookie(w, state), SPAN(""), login_path(w), 0))
         w->a->x->own = cookies;
     return auth_refuse(w->a, FAULT_LOGIN_FAILED, detail);
 }
@@ -219,7 +230,7 @@ static enum auth_result conclude(struct oidc_work *w) {
     if (!oidc_token_read(w, w->login.nonce, &w->session, &detail))
         return oidc_login_failed(w, detail);
     if (!oidc_session_write(w, &w->session, &cookies) ||
-        !oidc_cookie_add(w, &cookies, login_cookie(w, w->login.state), SPAN(""), w->c->callback, 0))
+        !oidc_cookie_add(w, &cookies, login_cookie(w, w->login.state), SPAN(""), login_path(w), 0))
         return oidc_login_failed(w, "the session does not fit into cookies");
     count_up(w->a->x->thread, logins);
     return oidc_redirect(w, w->login.back_to, cookies);
@@ -262,6 +273,9 @@ static enum auth_result change_code(struct oidc_work *w) {
     size_t max = 256 + uri_encode_max(w->code.n + back.n + w->login.verifier.n);
     struct call_ask ask;
     const char *detail = NULL;
+    if (!param(w, "iss").p && /* RFC 9207 2.4 */
+        oidc_document_says(w, SPAN("authorization_response_iss_parameter_supported")))
+        return oidc_login_failed(w, "iss is missing");
     char *room = arena_try(arena_of(w), max);
     if (!room)
         return auth_refuse(w->a, FAULT_OUT_OF_MEMORY, "login");
@@ -279,8 +293,8 @@ static enum auth_result change_code(struct oidc_work *w) {
 enum auth_result oidc_callback(struct oidc_work *w) {
     struct span state = param(w, "state"), error = param(w, "error"), iss = param(w, "iss");
     w->code = param(w, "code");
-    if (!state.n || state.n > STATE_MAX)
-        return oidc_login_failed(w, "state is missing");
+    if (!state_fine(w, state))
+        return oidc_login_failed(w, "state is missing or malformed");
     if (!open_login(w, state, login_cookie(w, state)))
         return oidc_login_failed(w, "state does not belong to this browser, or is too old");
     if (!use_once(state, w->login.ends))

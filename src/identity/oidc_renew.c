@@ -164,7 +164,6 @@ static bool ask(struct oidc_work *w, const unsigned char key[KEY]) {
 static enum auth_result let_pass(struct oidc_work *w) {
     w->a->caller =
         (struct caller){.by = w->a->by, .claims = w->session.claims, .not_after = w->session.ends};
-    oidc_cookies_strip(w);
     return AUTH_OK;
 }
 

@@ -1,11 +1,15 @@
 #!/usr/bin/python3
 """Logging in with OpenID Connect: a real provider (npm oidc-provider), a client that does what browsers do, and
-headless Chromium. THREATS.md F26; rotation of the issuer's key; the issuer gone."""
+headless Chromium. THREATS.md F26; rotation of the issuer's key; the issuer gone. The same provider for tokens that
+programs bring, and for those that the gateway shows to services."""
+import base64
+import hashlib
 import http.client
 import http.cookies
 import json
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -15,7 +19,7 @@ import time
 import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
-from gateway import Gateway, wait_until
+from gateway import Gateway, Upstream, wait_until
 from node import NODE, packages
 from tap import contains, equal, run, skip, test
 from web_client import connect
@@ -66,11 +70,14 @@ class Issuer:
 class World:
     """A gateway and its issuer."""
 
-    def __init__(self, ttl=600, config=CONFIG):
+    def __init__(self, ttl=600, config=CONFIG, ready=None):
         self.gateway = Gateway(config, ports=['ISSUER'], files={'secret': SECRET})
         try:
             self.issuer = Issuer(self.gateway.ports['ISSUER'], self.gateway.port, ttl=ttl)
-            self.keys_there()
+            if ready:
+                ready(self)
+            else:
+                self.keys_there()
         except BaseException:
             self.gateway.kill()
             raise
@@ -198,7 +205,7 @@ def callbacks_that_prove_nothing():
             return who.get('/oauth2/callback?' + urllib.parse.urlencode(q), jar=jar)
         kept = dict(b.jar)
         for name, changes in {'no state': {'state': None}, 'another state': {'state': 'x' * 43},
-                              'a foreign issuer': {'iss': 'http://evil.test'}, 'no code': {'code': None},
+                              'a foreign issuer': {'iss': 'http://evil.test'}, 'no issuer': {'iss': None}, 'no code': {'code': None},
                               'a code made up': {'code': 'x' * 43}, 'an error': {'error': 'access_denied'}}.items():
             b.jar = dict(kept)
             r = ask(**changes)
@@ -299,6 +306,131 @@ def another_key_and_no_issuer():
         other = Browser(w)
         other.log_in()
         equal(other.get('/').json()['user'], 'anna', 'signed with a key that was not known')
+
+
+# ---- tokens of the same provider -----------------------------------------------------------------
+
+TOKENS = """
+version: 1
+listeners: {public: {address: "127.0.0.1:@PORT@"}}
+admin: {address: "127.0.0.1:@ADMIN@"}
+workers: 1
+authenticators:
+  opaque:
+    introspection:
+      url: "http://127.0.0.1:@ISSUER@/token/introspection"
+      client_id: shop
+      client_secret: "${secret('file:secret')}"
+      cache: 0s
+      cache_refused: 0s
+  signed: {jwt: {issuer: "http://127.0.0.1:@ISSUER@", audience: shop}}
+  strict: {jwt: {issuer: "http://127.0.0.1:@ISSUER@", audience: another}}
+services:
+  behind:
+    endpoints: ["%s"]
+    credentials:
+      client_credentials:
+        url: "http://127.0.0.1:@ISSUER@/token"
+        client_id: shop
+        client_secret: "${secret('file:secret')}"
+routes:
+  - {match: {path: /opaque}, authenticate: opaque, respond: {body: {client: "${claim.client_id}"}}}
+  - {match: {path: /signed}, authenticate: signed, respond: {body: {sub: "${claim.sub}"}}}
+  - {match: {path: /strict}, authenticate: strict, respond: {body: {sub: "${claim.sub}"}}}
+  - {match: {path: /behind}, to: behind}
+"""
+
+
+def ask_issuer(w, path, **form):
+    """As the client "shop": the status and the answer's JSON."""
+    c = http.client.HTTPConnection('127.0.0.1', w.issuer.port, timeout=20)
+    name = base64.b64encode(f'shop:{SECRET}'.encode()).decode()
+    c.request('POST', path, urllib.parse.urlencode(form),
+              {'content-type': 'application/x-www-form-urlencoded', 'authorization': f'Basic {name}'})
+    r = c.getresponse()
+    body = r.read()
+    c.close()
+    return r.status, json.loads(body) if body else None
+
+
+def with_token(w, path, token):
+    return Browser(w).get(path, headers={'authorization': f'Bearer {token}', 'accept': '*/*'})
+
+
+def tokens_of_a_login(w):
+    """What a program gets that leads a person through the same login: an id_token and an access token."""
+    verifier = secrets.token_urlsafe(32)
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip('=')
+    back = f'http://127.0.0.1:{w.gateway.port}/oauth2/callback'
+    at = Browser(w).to_callback(f'http://127.0.0.1:{w.issuer.port}/auth?' + urllib.parse.urlencode({
+        'client_id': 'shop', 'response_type': 'code', 'scope': 'openid email', 'redirect_uri': back,
+        'code_challenge': challenge, 'code_challenge_method': 'S256', 'state': 'x', 'nonce': 'y'}))
+    code = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(at).query))['code']
+    status, answer = ask_issuer(w, '/token', grant_type='authorization_code', code=code, redirect_uri=back,
+                                code_verifier=verifier)
+    equal(status, 200, answer)
+    return answer
+
+
+def tokens_world(service):
+    return World(config=TOKENS % service.address, ready=lambda w: None)
+
+
+@test
+def opaque_tokens_are_asked_about():
+    with Upstream() as service, tokens_world(service) as w:
+        status, given = ask_issuer(w, '/token', grant_type='client_credentials')
+        equal(status, 200, given)
+        token = given['access_token']
+        assert '.' not in token, 'it says nothing by itself'
+        r = with_token(w, '/opaque', token)
+        equal((r.status, r.body), (200, '{"client":"shop"}'))
+        for made_up in ('x' * len(token), token[:-1], token + 'x'):
+            r = with_token(w, '/opaque', made_up)
+            equal((r.status, r.json()['code']), (401, 'token_inactive'), made_up)
+        equal(ask_issuer(w, '/token/revocation', token=token)[0], 200)
+        r = with_token(w, '/opaque', token)
+        equal((r.status, r.json()['code']), (401, 'token_inactive'), 'revoked')
+        r = with_token(w, '/opaque', ask_issuer(w, '/token', grant_type='client_credentials')[1]['access_token'])
+        equal(r.status, 200, 'another one')
+        w.issuer.process.terminate()
+        w.issuer.process.wait()
+        equal(with_token(w, '/opaque', token).status, 503, 'nobody can be asked')
+
+
+@test
+def services_get_a_token_of_the_provider():
+    with Upstream() as service, tokens_world(service) as w:
+        equal(with_token(w, '/behind', 'of-the-client').status, 200)
+        equal(with_token(w, '/behind', 'of-the-client').status, 200)
+        shown = [r.all('authorization') for r in service.requests]
+        equal([len(s) for s in shown], [1, 1])
+        equal(shown[0], shown[1], 'kept until it expires')
+        kind, _, token = shown[0][0].partition(' ')
+        equal(kind, 'Bearer')
+        status, says = ask_issuer(w, '/token/introspection', token=token)
+        equal((status, says['active'], says['client_id']), (200, True, 'shop'))
+
+
+@test
+def signed_tokens_by_discovery():
+    with Upstream() as service, tokens_world(service) as w:
+        given = tokens_of_a_login(w)
+        token = given['id_token']
+        wait_until(lambda: with_token(w, '/signed', token).status != 503, 'the keys never came', 30)
+        r = with_token(w, '/signed', token)
+        equal((r.status, r.body), (200, '{"sub":"anna"}'))
+        head, body, signature = token.split('.')
+        wrong = signature[:20] + ('A' if signature[20] != 'A' else 'B') + signature[21:]
+        claims = json.loads(base64.urlsafe_b64decode(body + '=' * (-len(body) % 4)))
+        forged = base64.urlsafe_b64encode(json.dumps({**claims, 'sub': 'otto'}).encode()).decode().rstrip('=')
+        for what, path, other, code in (
+                ('the signature', '/signed', f'{head}.{body}.{wrong}', 'jwt_signature'),
+                ('the claims', '/signed', f'{head}.{forged}.{signature}', 'jwt_signature'),
+                ('the audience', '/strict', token, 'jwt_audience'),
+                ('an opaque one', '/signed', given['access_token'], 'jwt_format')):
+            r = with_token(w, path, other)
+            equal((r.status, r.json()['code']), (401, code), what)
 
 
 @test

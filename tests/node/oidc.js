@@ -36,6 +36,7 @@ async function start() {
     features: {
       devInteractions: { enabled: false },
       introspection: { enabled: true },
+      revocation: { enabled: true },
       clientCredentials: { enabled: true },
       rpInitiatedLogout: { enabled: true },
     },

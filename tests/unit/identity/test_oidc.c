@@ -1,80 +1,9 @@
 /*
- * Logins with a browser, what needs no issuer for it: sessions as text and as cookies, what the
- * service gets to see of them, and how the token endpoint's answer is judged (THREATS.md F26). The
- * clock is ours; the issuer's key is a shared one here, which only tests can have.
+ * Logins with a browser, what needs no token endpoint: sessions as text and as cookies, what the
+ * service gets to see of them, the way to the issuer and states that come back (THREATS.md F26).
  */
-#include "../core/desk.h"
-#include "identity/keys_in.h"
-#include "identity/oidc_in.h"
-#include "jose.h"
-
-#define SECRET "0123456789abcdef0123456789abcdef"
-#define NOW 1000000
-#define JSON_MAX 65536
-
-static int64_t wall_s;
-static int64_t wall(void) {
-    return wall_s * 1000000000;
-}
-
-static struct outbound discovery = {.url = SPAN("https://id.test"), .host = SPAN("id.test")};
-static struct oidc_conf conf;
-static struct auth auth;
-static struct oidc_work work;
-static struct key_source source;
-
-static const char *configured(struct oidc_conf *c) {
-    return oidc_kind.finish(&desk.snapshot->arena, c);
-}
-
-static struct oidc_conf shipped(void) {
-    return (struct oidc_conf){.discovery = &discovery,
-                              .client_id = SPAN("shop"),
-                              .client_secret = SPAN(SECRET),
-                              .callback = SPAN("/oauth2/callback"),
-                              .logout = SPAN("/oauth2/logout"),
-                              .cookie = SPAN("sluice-session"),
-                              .session_ms = 8 * 3600 * 1000};
-}
-
-/* A request with one Cookie field (or none) under the configuration. */
-static struct oidc_work *request(const char *cookie) {
-    struct exchange *x = cookie ? desk_exchange("GET", "a.test", "/", "cookie", cookie, NULL)
-                                : desk_exchange("GET", "a.test", "/", NULL);
-    auth = (struct auth){.x = x};
-    work = (struct oidc_work){.a = &auth, .c = &conf, .keys = &source};
-    return &work;
-}
-
-static void done(void) {
-    desk_drop(auth.x);
-    auth.x = NULL;
-}
-
-static int begin(void **state) {
-    const char *why;
-    (void)state;
-    wall_s = NOW;
-    env.wall_ns = wall;
-    desk_open();
-    conf = shipped();
-    why = configured(&conf);
-    if (why)
-        fail_msg("%s", why);
-    source = (struct key_source){.fixed = key_set_read_local(SPAN(SECRET), 0xffff, &why)};
-    assert_non_null(source.fixed);
-    return 0;
-}
-
-static int end(void **state) {
-    (void)state;
-    if (auth.x) /* a test that failed */
-        done();
-    key_set_unref(source.fixed);
-    desk_close();
-    env = env_os;
-    return 0;
-}
+#include "filter/authenticate.h"
+#include "oidc_desk.h"
 
 /* ---- sessions as text -------------------------------------------------------------------------
  */
@@ -177,7 +106,7 @@ static long read_back(const char *cookie) {
     return n;
 }
 
-static char one[16384], two[16384];
+static char one[16384], two[16384 + 32];
 
 static void in_pieces(void **state) {
     size_t n;
@@ -354,157 +283,6 @@ static void several_fields(void **state) {
     desk_drop(x);
 }
 
-/* ---- the token endpoint's answer --------------------------------------------------------------
- */
-
-#define ID(more) "{\"iss\":\"https://id.test\",\"sub\":\"anna\",\"exp\":1000300" more "}"
-#define AUD ",\"aud\":\"shop\""
-#define NONCE ",\"nonce\":\"n-1\""
-
-/* As the answer to a login (nonce n-1), or to a renewal of anna's session. NULL: a session. */
-static const char *judged(const char *id, bool login, struct oidc_session *s) {
-    char token[4096], text[8192];
-    const char *detail = "";
-    struct oidc_work *w = request(NULL);
-    struct value_member m = {value_string(SPAN("sub")), value_string(SPAN("anna"))};
-    if (!login)
-        *s = (struct oidc_session){.claims = {.kind = VALUE_MAP, .n = 1, .member = &m}};
-    struct span t = jose_hs256(token, sizeof token, "{\"alg\":\"HS256\"}", id, SECRET);
-    snprintf(text, sizeof text, "{\"id_token\":\"%.*s\"}", SPAN_ARG(t));
-    w->status = 200;
-    w->answer = span_z(text);
-    bool fine = oidc_token_read(w, login ? SPAN("n-1") : SPAN_NONE, s, &detail);
-    snprintf(one, sizeof one, "%s", detail);
-    done();
-    return fine ? NULL : one;
-}
-
-static void id_tokens(void **state) {
-    static const struct {
-        const char *id, *login, *renewal; /* a part of what is wrong; NULL: it is taken */
-    } rows[] = {
-        {ID(AUD NONCE), NULL, NULL},
-        {ID(AUD ",\"nonce\":\"n-2\""), "nonce", NULL},
-        {ID(AUD ",\"nonce\":\"n-1x\""), "nonce", NULL},
-        {ID(AUD ",\"nonce\":\"\""), "nonce", NULL},
-        {ID(AUD ",\"nonce\":7"), "nonce", NULL},
-        {ID(AUD), "nonce", NULL},
-        {ID(NONCE), "aud", "aud"},
-        {ID(NONCE ",\"aud\":\"other\""), "aud", "aud"},
-        {ID(NONCE ",\"aud\":[\"shop\"]"), NULL, NULL},
-        {ID(NONCE ",\"aud\":[\"shop\",\"other\"]"), "azp", "azp"},
-        {ID(NONCE ",\"aud\":[\"shop\",\"other\"],\"azp\":\"shop\""), NULL, NULL},
-        {ID(NONCE AUD ",\"azp\":\"other\""), "azp", "azp"},
-        {ID(NONCE AUD ",\"nbf\":1000061"), "future", "future"},
-        {"{\"iss\":\"https://id.test\",\"sub\":\"anna\",\"exp\":999940" AUD NONCE "}", "exp",
-         "exp"},
-        {"{\"iss\":\"https://id.test\",\"sub\":\"anna\"" AUD NONCE "}", "exp", "exp"},
-        {"{\"iss\":\"https://id.test/\",\"sub\":\"anna\",\"exp\":1000300" AUD NONCE "}", "iss",
-         "iss"},
-        {"{\"iss\":\"https://id.test\",\"exp\":1000300" AUD NONCE "}", "sub", "sub"},
-        {"{\"iss\":\"https://id.test\",\"sub\":\"\",\"exp\":1000300" AUD NONCE "}", "sub", "sub"},
-        {"{\"iss\":\"https://id.test\",\"sub\":\"otto\",\"exp\":1000300" AUD NONCE "}", NULL,
-         "somebody else"},
-        {"[]", "malformed", "malformed"},
-    };
-    struct oidc_session s;
-    (void)state;
-    for (size_t i = 0; i < array_len(rows); i++)
-        for (int login = 0; login < 2; login++) {
-            s = (struct oidc_session){0};
-            const char *want = login ? rows[i].login : rows[i].renewal;
-            const char *why = judged(rows[i].id, login, &s);
-            if (!want != !why || (want && !strstr(why, want)))
-                fail_msg("%s, login %d: %s", rows[i].id, login, why ? why : "taken");
-        }
-}
-
-static void answers_without(void **state) {
-    static const struct {
-        int status;
-        const char *answer, *why;
-    } rows[] = {
-        {200, "{}", "gave no id_token"},
-        {200, "{\"id_token\":7}", "gave no id_token"},
-        {200, "{\"id_token\":\"a.b.c\"}", ""},
-        {200, "", "no JSON object"},
-        {200, "[]", "no JSON object"},
-        {200, "{\"id_token\":\"x\",\"id_token\":\"x\"}", "no JSON object"},
-        {400, "{\"error\":\"invalid_grant\"}", "says: invalid_grant"},
-        {201, "{\"id_token\":\"x\"}", "says: "},
-    };
-    (void)state;
-    for (size_t i = 0; i < array_len(rows); i++) {
-        struct oidc_work *w = request(NULL);
-        struct oidc_session s = {0};
-        const char *detail = "";
-        w->status = rows[i].status;
-        w->answer = span_z(rows[i].answer);
-        assert_false(oidc_token_read(w, SPAN("n-1"), &s, &detail));
-        if (!strstr(detail, rows[i].why))
-            fail_msg("%s: %s", rows[i].answer, detail);
-        done();
-    }
-}
-
-static void claims_that_are_kept(void **state) {
-    struct oidc_session s = {0};
-    (void)state;
-    assert_null(
-        judged(ID(AUD NONCE ",\"iat\":1,\"nbf\":1,\"at_hash\":\"x\",\"tenant\":\"t\""), true, &s));
-    assert_int_equal(s.claims.n, 4); /* iss, sub, aud, tenant */
-}
-
-/* ---- and its times ----------------------------------------------------------------------------
- */
-
-static void times(void **state) {
-    static const struct {
-        const char *before, *answer; /* the refresh token that was there */
-        int64_t renew_at, good_until;
-        const char *token;
-    } rows[] = {
-        {"old", "{\"expires_in\":1000}", 800, 1000, "old"},
-        {"old", "{\"expires_in\":1000,\"refresh_token\":\"new\"}", 800, 1000, "new"},
-        {"", "{\"expires_in\":1000,\"refresh_token\":\"new\"}", 800, 1000, "new"},
-        {"", "{\"expires_in\":1000}", 0, 0, ""},
-        {"old", "{\"expires_in\":50}", 40, 50, "old"},
-        {"old", "{\"expires_in\":49}", 39, 49, "old"}, /* ten seconds before, at least */
-        {"old", "{\"expires_in\":11}", 1, 11, "old"},
-        {"old", "{\"expires_in\":10}", 10, 10, "old"}, /* there are none: when it ends */
-        {"old", "{\"expires_in\":1}", 1, 1, "old"},
-        {"old", "{\"expires_in\":0}", 0, 0, ""},
-        {"old", "{\"expires_in\":-1}", 0, 0, ""},
-        {"old", "{}", 0, 0, ""},
-        {"old", "{\"expires_in\":1.5}", 0, 0, ""},
-        {"old", "{\"expires_in\":31622400}", 25297920, 31622400, "old"},
-        {"old", "{\"expires_in\":31622401}", 0, 0, ""},
-        {"old", "{\"expires_in\":99999999999999999999}", 0, 0, ""},
-        {"old", "{\"expires_in\":1000,\"refresh_token\":7}", 800, 1000, "old"},
-    };
-    (void)state;
-    for (size_t i = 0; i < array_len(rows); i++) {
-        struct oidc_work *w = request(NULL);
-        struct oidc_session s = {
-            .claims = {.kind = VALUE_MAP}, .ends = 77, .refresh_token = span_z(rows[i].before)};
-        const char *detail = "";
-        int64_t base = rows[i].good_until ? NOW : 0;
-        w->status = 200;
-        w->answer = span_z(rows[i].answer);
-        if (!oidc_token_read(w, SPAN_NONE, &s, &detail))
-            fail_msg("%s: %s", rows[i].answer, detail);
-        if (s.renew_at != base + rows[i].renew_at || s.good_until != base + rows[i].good_until ||
-            !span_eq(s.refresh_token, span_z(rows[i].token)))
-            fail_msg("%s: %ld %ld %.*s", rows[i].answer, (long)s.renew_at, (long)s.good_until,
-                     SPAN_ARG(s.refresh_token));
-        assert_int_equal(s.ends, 77); /* a renewal makes no session longer */
-        done();
-    }
-    struct oidc_session s = {0};
-    assert_null(judged(ID(AUD NONCE), true, &s));
-    assert_int_equal(s.ends, NOW + 8 * 3600);
-}
-
 /* ---- callbacks --------------------------------------------------------------------------------
  */
 
@@ -537,6 +315,65 @@ static void states(void **state) {
     }
 }
 
+/* ---- through the filter -----------------------------------------------------------------------
+ */
+
+static char seen[64];
+
+static void service_start(struct exchange *x) {
+    snprintf(seen, sizeof seen, "%.*s", SPAN_ARG(hdr_find(&x->req, SPAN("cookie"))));
+    x->resp.status = 200;
+    body_end(&x->down_half.source, NULL);
+    exchange_respond(x);
+}
+static const struct back_ops service = {"service", service_start, NULL, NULL};
+
+static int status_of(const char *cookie, bool optional) {
+    static struct authenticator by;
+    static const struct authenticator *const asked[] = {&by};
+    static struct authenticate_conf policy;
+    by = (struct authenticator){
+        .name = SPAN("site"), .kind = &oidc_kind, .conf = &conf, .lasting = &source};
+    policy = (struct authenticate_conf){.by = asked, .count = 1, .optional = optional};
+    seen[0] = 0;
+    desk_run(desk_exchange("GET", "a.test", "/page", "cookie", cookie, "accept", "text/html", NULL),
+             &service, NULL, authenticate_policy.ops, &policy);
+    return atoi(desk.head);
+}
+
+static void the_service_never_gets_them(void **state) {
+    (void)state;
+    assert_int_equal(cookies_of(5, one, sizeof one), 1);
+    snprintf(two, sizeof two, "a=b; %s; c=d", one);
+    assert_int_equal(status_of(two, false), 200);
+    assert_string_equal(seen, "a=b; c=d");
+    wall_s = NOW + 100; /* it has ended */
+    assert_int_equal(status_of(two, true), 200);
+    assert_string_equal(seen, "a=b; c=d");
+}
+
+static void to_the_issuer(void **state) {
+    static const char *const paths[][2] = {{"sluice-session", "/oauth2/callback;"},
+                                           {"__Host-s", "/;"}};
+    struct json_error e;
+    (void)state;
+    assert_true(json_read(&desk.snapshot->arena,
+                          SPAN("{\"authorization_endpoint\":\"https://id.test/auth?x=1\"}"), NULL,
+                          &source.fixed->discovery, &e));
+    for (size_t i = 0; i < array_len(paths); i++) {
+        char begins[64];
+        conf.cookie = span_z(paths[i][0]);
+        assert_int_equal(status_of("a=b", false), 303);
+        assert_non_null(strstr(desk_field("location"), "https://id.test/auth?x=1&response_type=code"
+                                                       "&client_id=shop&redirect_uri=http%3A%2F%2F"
+                                                       "a.test%2Foauth2%2Fcallback&"));
+        snprintf(begins, sizeof begins, "%s-login-", paths[i][0]);
+        assert_ptr_equal(strstr(desk_field("set-cookie"), begins), desk_field("set-cookie"));
+        const char *path = strstr(desk_field("set-cookie"), "; Path=");
+        assert_ptr_equal(strstr(path, paths[i][1]), path + 7);
+    }
+}
+
 /* ---- the configuration ------------------------------------------------------------------------
  */
 
@@ -560,14 +397,23 @@ static void configurations(void **state) {
     assert_non_null(configured(&c));
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
+#define T OIDC_TEST
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        T(as_text),        T(no_sessions),      T(in_pieces),       T(pieces_that_do_not_fit),
-        T(when_it_ends),   T(of_somebody_else), T(attributes),      T(taken_out),
-        T(several_fields), T(id_tokens),        T(answers_without), T(claims_that_are_kept),
-        T(times),          T(states),           T(configurations),
+        T(as_text),
+        T(no_sessions),
+        T(in_pieces),
+        T(pieces_that_do_not_fit),
+        T(when_it_ends),
+        T(of_somebody_else),
+        T(attributes),
+        T(taken_out),
+        T(several_fields),
+        T(states),
+        T(the_service_never_gets_them),
+        T(to_the_issuer),
+        T(configurations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

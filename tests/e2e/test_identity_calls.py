@@ -193,8 +193,9 @@ MASKED = bytes([0x82, 0x85]) + bytes(4) + b'hello'
 def by_socket_h1(path, bearer):
     more = ''.join(f'{n}: {v}\r\n' for n, v in fields(bearer))
     with world().gateway.client() as c:
-        a = c.request(f'GET {path} HTTP/1.1\r\nHost: gw.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n'
-                      f'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{more}\r\n'.encode())
+        a = c.request(f'GET {path} HTTP/1.1\r\nHost: gw.test\r\nConnection: Upgrade\r\n'
+                      f'Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n'
+                      f'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{more}\r\n'.encode())
         if a.status != 101:
             return a.status, a.all('www-authenticate')
         c.send(MASKED)
@@ -204,7 +205,8 @@ def by_socket_h1(path, bearer):
 def by_socket_h2(path, bearer):
     with H2(world().port) as c:
         c.until(lambda: c.settings, 'settings')
-        s = c.begin('CONNECT', path, [('sec-websocket-version', '13'), *fields(bearer)], end=False, protocol='websocket')
+        s = c.begin('CONNECT', path, [('sec-websocket-version', '13'), *fields(bearer)], end=False,
+                    protocol='websocket')
         a = c.streams[s]
         c.until(lambda: a.status, 'an answer')
         if a.status != 200:

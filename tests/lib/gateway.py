@@ -431,7 +431,7 @@ class Upstream:
     CLOSE = object()
     OK = b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 
-    def __init__(self, reply=OK, script=None, path=None):
+    def __init__(self, reply=OK, script=None, path=None, port=0):
         self.replies = list(reply) if isinstance(reply, list) else [reply]
         self.script = script
         self.connections = []
@@ -443,7 +443,7 @@ class Upstream:
             self.listener.listen(128)
             self.address = 'unix:' + path
         else:
-            self.listener = socket.create_server(('127.0.0.1', 0), backlog=128)
+            self.listener = socket.create_server(('127.0.0.1', port), backlog=128)
             self.port = self.listener.getsockname()[1]
             self.address = f'127.0.0.1:{self.port}'
         threading.Thread(target=self._accept, daemon=True).start()

@@ -325,7 +325,7 @@ static struct node *work_through(struct builder *b) {
         enum found f = look(b, all, span_cut(t, i + 2, end - i - 3), &value, &var);
         if (f == FOUND_NODE && all.n == t.n)
             return var;
-        if (f == FOUND_NODE)
+        if (f == FOUND_NODE && var)
             f = var_text(b, all, var, &value) ? FOUND_VALUE : FOUND_ERROR;
         if (f == FOUND_VALUE) {
             raw(b, from, i - from, false);

@@ -37,6 +37,8 @@ static bool is_hidden(const struct snapshot *s, struct span name) {
 }
 
 void snapshot_hide(const struct snapshot *s, struct span text, struct str *out) {
+    if (!text.p)
+        return;
     ptrdiff_t mark = span_find(text, '?');
     size_t before = mark < 0 ? 0 : (size_t)mark + 1;
     str_add(out, span_cut(text, 0, before));

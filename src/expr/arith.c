@@ -26,10 +26,7 @@ static bool both(const struct value *x, const struct value *y, unsigned kind) {
 static bool moment(struct machine *m, unsigned kind, int64_t s, int64_t nanos) {
     s += nanos / NANOS;
     nanos %= NANOS;
-    if (kind == VALUE_TIMESTAMP && nanos < 0) {
-        nanos += NANOS;
-        s--;
-    } else if (kind == VALUE_DURATION && s > 0 && nanos < 0) {
+    if (nanos < 0 && (kind == VALUE_TIMESTAMP || s > 0)) {
         nanos += NANOS;
         s--;
     } else if (kind == VALUE_DURATION && s < 0 && nanos > 0) {

@@ -148,9 +148,16 @@ bool op_loop_step(struct machine *m, const struct instruction *i) {
     return false;
 }
 
+static struct value list_of(const struct loop_state *l) {
+    return (struct value){.kind = VALUE_LIST, .n = l->made, .item = l->item};
+}
+
+static struct value map_of(const struct loop_state *l) {
+    return (struct value){.kind = VALUE_MAP, .n = l->made, .member = l->member};
+}
+
 bool op_loop_end(struct machine *m, const struct instruction *i) {
     struct loop_state *l = current(m);
-    struct value out = VALUE_NOTHING;
     (void)i;
     m->loops--;
     switch (l->kind) {
@@ -158,20 +165,19 @@ bool op_loop_end(struct machine *m, const struct instruction *i) {
     case LOOP_EXISTS:
         if (!l->stopped && l->error.kind == VALUE_ERROR)
             return machine_rethrow(m, &l->error);
-        out = value_bool(l->stopped == (l->kind == LOOP_EXISTS));
-        break;
+        *m->sp++ = value_bool(l->stopped == (l->kind == LOOP_EXISTS));
+        return true;
     case LOOP_ONE:
-        out = value_bool(l->hits == 1);
-        break;
+        *m->sp++ = value_bool(l->hits == 1);
+        return true;
     case LOOP_LIST:
     case LOOP_FILTER:
-        out = (struct value){.kind = VALUE_LIST, .n = l->made, .item = l->item};
-        break;
+        *m->sp++ = list_of(l);
+        return true;
     case LOOP_MAP:
     case LOOP_ENTRIES:
-        out = (struct value){.kind = VALUE_MAP, .n = l->made, .member = l->member};
-        break;
+        *m->sp++ = map_of(l);
+        return true;
     }
-    *m->sp++ = out;
-    return true;
+    return false;
 }

@@ -129,8 +129,6 @@ static const char *add_origin(struct arena *a, struct cors_origins *o, struct sp
         o->any = true;
     } else if (s.p[0] == '~') {
         why = add_pattern(a, o, s);
-    } else if (span_eq(s, SPAN("null"))) {
-        o->exact[o->exacts++] = s;
     } else if (span_find(s, '*') >= 0) {
         why = judge_wild(a, s);
         o->wild[o->wilds++] = s;
@@ -244,7 +242,7 @@ static bool is_labels(struct span s) {
 }
 
 static bool fits(struct span wild, struct span origin) {
-    struct span head = wild, tail = SPAN_NONE;
+    struct span head = wild;
     if (span_ends(wild, SPAN(":*"))) {
         size_t colon = origin.n;
         while (colon && origin.p[colon - 1] != ':')
@@ -257,7 +255,7 @@ static bool fits(struct span wild, struct span origin) {
     ptrdiff_t star = span_find(head, '*');
     if (star < 0)
         return span_eq(head, origin);
-    tail = span_from(head, (size_t)star + 1);
+    struct span tail = span_from(head, (size_t)star + 1);
     head.n = (size_t)star;
     return origin.n > head.n + tail.n && span_starts(origin, head) && span_ends(origin, tail) &&
            is_labels(span_cut(origin, head.n, origin.n - head.n - tail.n));

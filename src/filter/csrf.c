@@ -97,7 +97,7 @@ static bool is_own(const struct exchange *x, struct span origin) {
     struct span host = x->facts.host_told.n ? x->facts.host_told : x->req.authority;
     struct span scheme = x->req.scheme;
     return host.n && origin.n == scheme.n + 3 + host.n && span_starts(origin, scheme) &&
-           memcmp(origin.p + scheme.n, "://", 3) == 0 &&
+           span_eq(span_cut(origin, scheme.n, 3), SPAN("://")) &&
            span_eq_nocase(span_from(origin, scheme.n + 3), host);
 }
 

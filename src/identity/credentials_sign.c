@@ -124,8 +124,8 @@ static void sign(struct credentials_need *n, struct grant *k, struct str *claims
     uint64_t ttl = c->jwt.ttl_ms ? c->jwt.ttl_ms : TTL_UNSAID_MS;
     int64_t now = thread_wall_ns(t, t->loop.now) / 1000000000;
     struct jwt_signer *signer = signer_of(t, c);
-    str_fmt(claims, ",\"iat\":%lld,\"exp\":%lld}", (long long)now,
-            (long long)(now + (int64_t)(ttl / 1000)));
+    int64_t until = now + (int64_t)(ttl / 1000);
+    str_fmt(claims, ",\"iat\":%lld,\"exp\":%lld}", (long long)now, (long long)until);
     struct span token = signer && !claims->full
                             ? jwt_sign(signer, &n->x->arena, c->jwt.kid, str_span(claims))
                             : SPAN_NONE;

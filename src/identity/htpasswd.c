@@ -55,7 +55,7 @@ static const char *take(struct arena *a, struct basic_conf *c, struct span line)
 
 const char *htpasswd_read(struct arena *a, struct basic_conf *c) {
     struct arena own;
-    struct span text;
+    struct span text = SPAN_NONE;
     size_t lines = 1, cap = 8;
     arena_init(&own, NULL);
     const char *wrong = read_all(&own, c->file, &text);

@@ -105,6 +105,11 @@ struct asking {
     struct oidc_work *w;
 };
 
+/* It may well say yes another time: that is no end of a session. */
+static bool cannot_say(int status) {
+    return status >= 500 || status == 429 || status == 408;
+}
+
 static void answered(void *ctx, const struct call_answer *r) {
     struct asking *k = ctx;
     const char *detail = "";
@@ -113,7 +118,7 @@ static void answered(void *ctx, const struct call_answer *r) {
     enum renewal state = FAILED;
     op_end(&k->op);
     w->call = NULL;
-    if (!r->fault && r->head->status < 500) {
+    if (!r->fault && !cannot_say(r->head->status)) {
         struct oidc_session s = w->session;
         w->status = r->head->status;
         w->answer = arena_span(&w->a->x->arena, r->body);

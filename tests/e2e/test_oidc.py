@@ -277,6 +277,22 @@ def sessions_are_renewed():
 
 
 @test
+def an_issuer_that_is_busy_ends_no_session():
+    with World(ttl=11) as w:
+        b = Browser(w)
+        b.log_in()
+        statuses = set()
+
+        def refused():
+            statuses.add(b.get('/').status)
+            return ask_issuer(w, '/test/busy')[1]['refused'] > 0
+        wait_until(refused, 'a renewal was never tried', 10)
+        equal((statuses, b.get('/').status), ({200}, 200))
+        ask_issuer(w, '/test/idle')
+        wait_until(lambda: any('sluice-session=' in c for c in b.get('/').cookies), 'never renewed', 10)
+
+
+@test
 def logout():
     with World() as w:
         b = Browser(w)

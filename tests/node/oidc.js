@@ -47,6 +47,19 @@ async function start() {
     }),
     renderError: async (ctx, out) => { ctx.body = `error: ${out.error} ${out.error_description}`; },
   });
+  // POST /test/busy: from then on its token endpoint answers 429, until /test/idle. The answer: how often it did.
+  let busy = false;
+  let refused = 0;
+  provider.use(async (ctx, next) => {
+    if (ctx.path.startsWith('/test/')) {
+      busy = ctx.path === '/test/busy';
+      ctx.body = { refused };
+    } else if (busy && ctx.path === '/token') {
+      refused += 1;
+      ctx.status = 429;
+      ctx.body = { error: 'slow_down' };
+    } else await next();
+  });
   // The gateway asks for offline_access without consent prompts: this issuer grants what is asked for.
   provider.use(async (ctx, next) => {
     const found = /^\/interaction\/([^/]+)(\/confirm)?$/.exec(ctx.path);

@@ -271,14 +271,21 @@ static struct flow steady_flow(const struct thread *t) {
     return f;
 }
 
+/* Where each counter lies in struct counters. */
+static const unsigned short counter_at[] = {
+#define C(name, help) [METRIC_##name] = offsetof(struct counters, name),
+    COUNTER_LIST(C)
+#undef C
+};
+
 static void add_thread(const struct thread *t, struct metrics_totals *out) {
     const struct metrics_local *l = t->local[LOCAL_METRICS];
     struct flow f = steady_flow(t);
-#define C(name, help)                                                                              \
-    if (METRIC_##name < METRIC_exchanges_accepted || METRIC_##name > METRIC_exchanges_rejected)    \
-        out->value[METRIC_##name] += load(&t->counters.name);
-    COUNTER_LIST(C)
-#undef C
+    for (unsigned i = 0; i < array_len(counter_at); i++)
+        if (i < METRIC_exchanges_accepted || i > METRIC_exchanges_rejected)
+            out->value[i] +=
+                load((const _Atomic uint64_t *)(const void *)((const char *)&t->counters +
+                                                              counter_at[i]));
     out->value[METRIC_exchanges_accepted] += f.accepted;
     out->value[METRIC_exchanges_completed] += f.completed;
     out->value[METRIC_exchanges_aborted] += f.aborted;

@@ -143,6 +143,8 @@ static void answered(struct auth *a) {
     const struct oidc_work *w = a->part;
     for (const struct own_field *f = w ? w->cookies : NULL; f; f = f->next)
         (void)!hdr_put(&a->x->resp, f->name, f->value, ORIGIN_GATEWAY);
+    if (w && w->cookies) /* nobody on the way may keep a session */
+        (void)!hdr_set(&a->x->resp, SPAN("cache-control"), SPAN("no-store"), ORIGIN_GATEWAY);
 }
 
 /* ---- the configuration ------------------------------------------------------------------------

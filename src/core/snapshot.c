@@ -47,8 +47,10 @@ void snapshot_hide(const struct snapshot *s, struct span text, struct str *out) 
         struct span value = span_split(&rest, '&'), name = span_split(&value, '=');
         str_add(out, first ? SPAN("") : SPAN("&"));
         str_add(out, name);
-        str_add(out, value.p ? SPAN("=") : SPAN(""));
-        str_add(out, value.p && is_hidden(s, name) ? SPAN("***") : value);
+        if (!value.p)
+            continue;
+        str_char(out, '=');
+        str_add(out, is_hidden(s, name) ? SPAN("***") : value);
     }
 }
 

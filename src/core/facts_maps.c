@@ -1,5 +1,6 @@
 /* Facts that are whole maps: all headers, all query parameters, cookies, captures. Built when they
  * are asked for; their size is bounded by the limits of a head. */
+#include "base/map.h"
 #include "core/facts_ids.h"
 #include "http/uri.h"
 
@@ -7,6 +8,7 @@ struct members { /* grows */
     struct arena *a;
     struct value_member *m;
     uint32_t n, cap;
+    struct map place; /* of each name, from 1: a thousand of them cost no square of it */
 };
 
 static void add(struct members *l, struct span name, struct value v) {
@@ -19,32 +21,35 @@ static void add(struct members *l, struct span name, struct value v) {
         l->cap = cap;
     }
     l->m[l->n++] = (struct value_member){value_string(name), v};
+    map_put(&l->place, name, (void *)(uintptr_t)l->n);
 }
 
 static struct value_member *find(const struct members *l, struct span name) {
-    for (uint32_t i = 0; i < l->n; i++)
-        if (span_eq(value_span(&l->m[i].key), name))
-            return &l->m[i];
-    return NULL;
+    uintptr_t at = (uintptr_t)map_get(&l->place, name);
+    return at ? &l->m[at - 1] : NULL;
 }
 
-static struct value map_of(const struct members *l) {
+static struct value finished(struct members *l) {
+    map_finish(&l->place);
     return (struct value){.kind = VALUE_MAP, .n = l->n, .member = l->m};
 }
 
-/* One more text in the list that `name` has. */
+/* One more text in the list that `name` has; its memory doubles. */
 static void add_to_list(struct members *l, struct span name, struct span text) {
     struct value_member *m = find(l, name);
-    uint32_t n = m ? m->value.n : 0;
-    struct value *item = arena_alloc(l->a, (n + 1) * sizeof *item);
-    if (n)
-        memcpy(item, m->value.item, n * sizeof *item);
-    item[n] = value_string(text);
-    struct value list = {.kind = VALUE_LIST, .n = n + 1, .item = item};
-    if (m)
-        m->value = list;
-    else
-        add(l, name, list);
+    if (!m) {
+        add(l, name, (struct value){.kind = VALUE_LIST});
+        m = &l->m[l->n - 1];
+    }
+    uint32_t n = m->value.n;
+    if ((n & (n - 1)) == 0) { /* 0, 1, 2, 4 ..: it is full */
+        struct value *more = arena_alloc(l->a, (n ? 2 * n : 1) * sizeof *more);
+        if (n)
+            memcpy(more, m->value.item, n * sizeof *more);
+        m->value.item = more;
+    }
+    ((struct value *)(uintptr_t)m->value.item)[n] = value_string(text);
+    m->value.n = n + 1;
 }
 
 static void add_first(struct members *l, struct span name, struct span text) {
@@ -102,13 +107,13 @@ static void captures(struct members *l, const struct exchange *x) {
 struct value facts_header_lists(struct arena *a, const struct head *h) {
     struct members l = {.a = a};
     headers(&l, h, add_to_list);
-    return map_of(&l);
+    return finished(&l);
 }
 
 struct value facts_query_lists(struct arena *a, const struct head *h) {
     struct members l = {.a = a};
     query(&l, h, add_to_list);
-    return map_of(&l);
+    return finished(&l);
 }
 
 /* ---- maps of first values: what is not there is "" --------------------------------------------
@@ -156,7 +161,7 @@ struct value facts_direct_map(struct exchange *x, struct arena *a, int id) {
     else
         captures(&l, x);
     v->host = (struct value_host){&ops, v};
-    v->map = map_of(&l);
+    v->map = finished(&l);
     v->lower_case = id == HEADER;
     return (struct value){.kind = VALUE_MAP, .form = VALUE_HOST, .host = &v->host};
 }

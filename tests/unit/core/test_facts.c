@@ -53,6 +53,29 @@ static void test_values(void **state) {
     desk_close();
 }
 
+/* A query may be nothing but one name, a thousand times: its list takes what its texts are worth,
+ * not the square of it. */
+static void test_many_of_one_name(void **state) {
+    enum { MANY = 1000, MOST = 256 * 1024 };
+    static char target[2 + 6 * MANY + 1] = "/?";
+    (void)state;
+    for (unsigned i = 0; i < MANY; i++)
+        snprintf(target + strlen(target), 7, "%c=%03u&", i < MANY / 2 ? 'a' : 'b', i);
+    desk_open();
+    struct exchange *x = desk_exchange("GET", "shop.test", target, NULL);
+    struct template_values v = facts_values(x);
+    const struct template *t =
+        desk_template("${size(request.query.a)} ${request.query.b[499]} ${size(request.query)}",
+                      PLACE_TEXT, SCOPE_REQUEST, NULL);
+    size_t before = x->arena.used;
+    struct span out;
+    assert_true(template_eval(t, &x->arena, &v, 4096, &out));
+    assert_true(span_eq(out, SPAN("500 999 2")));
+    assert_in_range(x->arena.used - before, 0, MOST);
+    desk_drop(x);
+    desk_close();
+}
+
 /* What a place does not know. */
 static const struct {
     const char *source;
@@ -145,6 +168,7 @@ static void test_encoded_slash(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_values), cmocka_unit_test(test_scopes),
                                        cmocka_unit_test(test_encoded_slash),
-                                       cmocka_unit_test(test_tls)};
+                                       cmocka_unit_test(test_tls),
+                                       cmocka_unit_test(test_many_of_one_name)};
     return cmocka_run_group_tests_name("facts", tests, NULL, NULL);
 }

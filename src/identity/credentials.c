@@ -1,6 +1,6 @@
 #include "identity/credentials.h"
 #include "core/outbound.h"
-#include "data/base64.h"
+#include "identity/client.h"
 #include "identity/jwks.h"
 
 _Static_assert((int)JWA_COUNT == 13, "core/credentials.c lists them by number");
@@ -13,9 +13,7 @@ static const char *basic(struct arena *a, struct credentials_conf *c) {
     if (span_find(user, ':') >= 0)
         return "basic: a user's name holds no colon";
     const char *plain = arena_fmt(a, "%.*s:%.*s", SPAN_ARG(user), SPAN_ARG(c->basic.password));
-    char *out = arena_alloc(a, base64_encode_max(strlen(plain)) + 6);
-    memcpy(out, "Basic ", 6);
-    c->value = span_of(out, 6 + base64_encode(BASE64, span_z(plain), out + 6));
+    c->value = basic_value(a, span_z(plain));
     c->field = SPAN("authorization");
     return NULL;
 }

@@ -1,7 +1,7 @@
 #include "core/call.h"
-#include "data/base64.h"
 #include "data/json.h"
 #include "http/uri.h"
+#include "identity/client.h"
 #include "identity/credentials.h"
 
 /* Tokens from a token endpoint: RFC 6749 4.4 and RFC 8693. */
@@ -188,24 +188,13 @@ static struct span body_of(struct arena *a, const struct credentials_token *c,
     return str_span(&s);
 }
 
-/* RFC 6749 2.3.1: both are form-encoded before they are put together. */
-static struct span basic_of(struct arena *a, const struct credentials_token *c) {
-    size_t max = 3 * (c->client_id.n + c->client_secret.n) + 1;
-    struct str plain = str_on(arena_alloc(a, max), max);
-    uri_encode(&plain, c->client_id, URI_QUERY);
-    str_char(&plain, ':');
-    uri_encode(&plain, c->client_secret, URI_QUERY);
-    char *out = arena_alloc(a, base64_encode_max(max) + 6);
-    memcpy(out, "Basic ", 6);
-    return span_of(out, 6 + base64_encode(BASE64, str_span(&plain), out + 6));
-}
-
 static void start(struct credentials_need *n, struct grant *k, const struct credentials_token *c,
                   struct span subject) {
     struct arena a;
     struct thread *t = n->x->thread;
     arena_init(&a, NULL);
-    struct own_field basic = {SPAN("authorization"), basic_of(&a, c), NULL};
+    struct own_field basic = {SPAN("authorization"),
+                              client_basic(&a, c->client_id, c->client_secret), NULL};
     struct own_field accept = {SPAN("accept"), SPAN("application/json"),
                                c->how || !c->client_secret.n ? NULL : &basic};
     struct own_field type = {SPAN("content-type"), SPAN("application/x-www-form-urlencoded"),

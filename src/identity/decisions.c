@@ -23,9 +23,44 @@ static struct decisions *local(struct thread *t) {
     return d;
 }
 
-uint64_t decisions_owner(void) {
+static uint64_t decisions_owner(void) {
     static _Atomic uint64_t last;
     return atomic_fetch_add(&last, 1) + 1;
+}
+
+void decisions_attach(struct snapshot *s, struct authenticator *by) {
+    uint64_t *number = mem_alloc(sizeof *number);
+    (void)s;
+    *number = decisions_owner();
+    by->lasting = number;
+}
+
+void decisions_detach(struct snapshot *s, struct authenticator *by) {
+    (void)s;
+    mem_free(by->lasting);
+    by->lasting = NULL;
+}
+
+/* ---- an authenticator that waits ---- */
+
+struct awaiting { /* in the exchange's arena */
+    struct decision_wait wait;
+    struct auth *a;
+    decision_apply apply;
+};
+
+static void came(struct decision_wait *w, struct decision *d) {
+    struct awaiting *k = container_of(w, struct awaiting, wait);
+    auth_resume(k->a, k->apply(k->a, d));
+}
+
+enum auth_result decision_await(struct auth *a, struct decision *d, decision_apply apply) {
+    struct awaiting *k = arena_zero(&a->x->arena, sizeof *k);
+    k->a = a;
+    k->apply = apply;
+    k->wait.ready = came;
+    decision_wait(d, &a->step->ops, &k->wait);
+    return AUTH_WAIT;
 }
 
 /* ---- keys -------------------------------------------------------------------------------------

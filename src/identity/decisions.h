@@ -60,6 +60,9 @@ struct decision *decision_find(struct thread *t, const unsigned char key[DECISIO
  * waits. NULL: no memory, or too many are pending. */
 must_use struct decision *decision_begin(struct thread *t, const unsigned char *key);
 void decision_wait(struct decision *d, struct list *ops, struct decision_wait *w);
+/* The step of an authenticator waits; `apply` says what the decision means for it. AUTH_WAIT. */
+typedef enum auth_result (*decision_apply)(struct auth *a, struct decision *d);
+enum auth_result decision_await(struct auth *a, struct decision *d, decision_apply apply);
 /* Nobody waits, and the call could not be started. */
 void decision_drop(struct decision *d);
 /* The call has been answered: wakes who waits; remembered for so long (0: not at all). */
@@ -68,5 +71,9 @@ void decision_made(struct decision *d, uint64_t keep_ms);
 void decision_hold(struct decision *d, struct exchange *x);
 void decisions_thread_finish(struct thread *t);
 uint32_t decisions_count(struct thread *t);
-/* Never the same twice: for an authenticator of a snapshot. */
-uint64_t decisions_owner(void);
+/* auth_kind.attach and detach: what is remembered is so for this configuration alone. */
+void decisions_attach(struct snapshot *s, struct authenticator *by);
+void decisions_detach(struct snapshot *s, struct authenticator *by);
+static inline uint64_t decisions_number(const struct authenticator *by) { /* for decision_key */
+    return *(const uint64_t *)by->lasting;
+}

@@ -312,28 +312,10 @@ static enum auth_result apply(struct auth *a, struct decision *d) {
     return AUTH_ANSWER;
 }
 
-struct waiting { /* in the exchange's arena */
-    struct decision_wait wait;
-    struct auth *a;
-};
-
-static void ready(struct decision_wait *w, struct decision *d) {
-    struct auth *a = container_of(w, struct waiting, wait)->a;
-    auth_resume(a, apply(a, d));
-}
-
-static enum auth_result wait(struct auth *a, struct decision *d) {
-    struct waiting *w = arena_zero(&a->x->arena, sizeof *w);
-    w->a = a;
-    w->wait.ready = ready;
-    decision_wait(d, &a->step->ops, &w->wait);
-    return AUTH_WAIT;
-}
-
 /* By the template, or by all that who decides gets to see. False: not remembered. */
 static bool key_of(struct auth *a, const struct own_field *all, unsigned char out[DECISION_KEY]) {
     const struct auth_forward_conf *c = a->by->conf;
-    uint64_t owner = *(const uint64_t *)a->by->lasting;
+    uint64_t owner = decisions_number(a->by);
     struct thread *t = a->x->thread;
     struct template_values v = facts_values(a->x);
     struct span text;
@@ -368,7 +350,7 @@ static enum auth_result check(struct auth *a) {
     bool keyed = key_of(a, all, found);
     struct decision *d = keyed ? decision_find(t, found) : NULL;
     if (d)
-        return d->pending ? wait(a, d) : apply(a, d);
+        return d->pending ? decision_await(a, d, apply) : apply(a, d);
     d = decision_begin(t, keyed ? found : NULL);
     if (!d)
         return auth_refuse(a, FAULT_AUTH_UNAVAILABLE, "too many decisions are being asked for");
@@ -376,26 +358,13 @@ static enum auth_result check(struct auth *a) {
         decision_drop(d);
         return auth_refuse(a, FAULT_OUT_OF_MEMORY, NULL);
     }
-    return wait(a, d);
+    return decision_await(a, d, apply);
 }
 
 static const struct span *sets(const void *conf, uint32_t *count) {
     const struct auth_forward_conf *c = conf;
     *count = c->answer_count;
     return c->answer;
-}
-
-static void attach(struct snapshot *s, struct authenticator *by) {
-    (void)s;
-    uint64_t *number = mem_alloc(sizeof *number);
-    *number = decisions_owner();
-    by->lasting = number;
-}
-
-static void detach(struct snapshot *s, struct authenticator *by) {
-    (void)s;
-    mem_free(by->lasting);
-    by->lasting = NULL;
 }
 
 const struct auth_kind auth_forward = {.name = "forward",
@@ -405,6 +374,6 @@ const struct auth_kind auth_forward = {.name = "forward",
                                        .finish = finish,
                                        .check = check,
                                        .sets = sets,
-                                       .attach = attach,
-                                       .detach = detach,
+                                       .attach = decisions_attach,
+                                       .detach = decisions_detach,
                                        .thread_finish = decisions_thread_finish};

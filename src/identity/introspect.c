@@ -1,10 +1,10 @@
 #include "identity/introspect.h"
 #include "base/env.h"
 #include "core/thread.h"
-#include "data/base64.h"
 #include "data/json.h"
 #include "http/uri.h"
 #include "identity/claims.h"
+#include "identity/client.h"
 #include "identity/decisions.h"
 
 /* ---- how it is written ------------------------------------------------------------------------
@@ -108,18 +108,6 @@ static const struct schema_object form = {
 /* ---- finish -----------------------------------------------------------------------------------
  */
 
-/* RFC 6749 2.3.1: both parts form-encoded, then base64. */
-static struct span basic_of(struct arena *a, struct span id, struct span password) {
-    size_t max = uri_encode_max(id.n) + uri_encode_max(password.n) + 1;
-    struct str s = str_on(arena_alloc(a, max), max);
-    uri_encode(&s, id, URI_QUERY);
-    str_char(&s, ':');
-    uri_encode(&s, password, URI_QUERY);
-    char *code = arena_alloc(a, base64_encode_max(s.n) + 6);
-    memcpy(code, "Basic ", 6);
-    return span_of(code, 6 + base64_encode(BASE64, str_span(&s), code + 6));
-}
-
 static void form_field(struct str *s, const char *name, struct span value) {
     if (!value.n)
         return;
@@ -169,7 +157,7 @@ static const char *finish(struct arena *a, void *conf) {
     if (c->bearer.n)
         c->authorization = span_z(arena_fmt(a, "Bearer %.*s", SPAN_ARG(c->bearer)));
     else if (c->client_id.n && c->client_auth == CLIENT_BASIC)
-        c->authorization = basic_of(a, c->client_id, c->client_secret);
+        c->authorization = client_basic(a, c->client_id, c->client_secret);
     form_of(a, c);
     scopes_of(a, c);
     c->rules = (struct claims_rules){.issuer = c->issuer,
@@ -306,24 +294,6 @@ static enum auth_result apply(struct auth *a, struct decision *d) {
     return AUTH_OK;
 }
 
-struct waiting { /* in the exchange's arena */
-    struct decision_wait wait;
-    struct auth *a;
-};
-
-static void ready(struct decision_wait *w, struct decision *d) {
-    struct auth *a = container_of(w, struct waiting, wait)->a;
-    auth_resume(a, apply(a, d));
-}
-
-static enum auth_result wait(struct auth *a, struct decision *d) {
-    struct waiting *w = arena_zero(&a->x->arena, sizeof *w);
-    w->a = a;
-    w->wait.ready = ready;
-    decision_wait(d, &a->step->ops, &w->wait);
-    return AUTH_WAIT;
-}
-
 static enum auth_result check(struct auth *a) {
     const struct introspect_conf *c = a->by->conf;
     unsigned char key[DECISION_KEY];
@@ -332,10 +302,10 @@ static enum auth_result check(struct auth *a) {
     if (r != AUTH_OK)
         return r;
     struct thread *t = a->x->thread;
-    decision_key(t, *(const uint64_t *)a->by->lasting, &token, 1, key);
+    decision_key(t, decisions_number(a->by), &token, 1, key);
     struct decision *d = decision_find(t, key);
     if (d)
-        return d->pending ? wait(a, d) : apply(a, d);
+        return d->pending ? decision_await(a, d, apply) : apply(a, d);
     d = decision_begin(t, key);
     if (!d)
         return auth_refuse(a, FAULT_AUTH_UNAVAILABLE, "too many tokens are being asked about");
@@ -343,7 +313,7 @@ static enum auth_result check(struct auth *a) {
         decision_drop(d);
         return auth_refuse(a, FAULT_OUT_OF_MEMORY, NULL);
     }
-    return wait(a, d);
+    return decision_await(a, d, apply);
 }
 
 static void challenge(const struct authenticator *by, enum fault fault, struct str *out) {
@@ -354,20 +324,6 @@ static void conceal(const struct authenticator *by, struct exchange *x) {
     bearer_conceal(&((const struct introspect_conf *)by->conf)->token, x);
 }
 
-/* What is remembered is so for this configuration alone. */
-static void attach(struct snapshot *s, struct authenticator *by) {
-    (void)s;
-    uint64_t *number = mem_alloc(sizeof *number);
-    *number = decisions_owner();
-    by->lasting = number;
-}
-
-static void detach(struct snapshot *s, struct authenticator *by) {
-    (void)s;
-    mem_free(by->lasting);
-    by->lasting = NULL;
-}
-
 const struct auth_kind auth_introspection = {.name = "introspection",
                                              .form = &form,
                                              .size = sizeof(struct introspect_conf),
@@ -376,6 +332,6 @@ const struct auth_kind auth_introspection = {.name = "introspection",
                                              .check = check,
                                              .challenge = challenge,
                                              .conceal = conceal,
-                                             .attach = attach,
-                                             .detach = detach,
+                                             .attach = decisions_attach,
+                                             .detach = decisions_detach,
                                              .thread_finish = decisions_thread_finish};

@@ -1,43 +1,9 @@
 /* What lasts of a source of keys, by where it leads. */
+#include "base/slots.h"
 #include "core/lasting.h"
 #include "identity/keys_in.h"
 
-static struct {
-    pthread_mutex_t lock;
-    uint64_t serial;
-    uint32_t cap;
-    bool *taken;
-} slots = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static void slot_take(struct key_store *k) {
-    pthread_mutex_lock(&slots.lock);
-    uint32_t i = 0;
-    while (i < slots.cap && slots.taken[i])
-        i++;
-    if (i == slots.cap) {
-        slots.taken = mem_realloc(slots.taken, slots.cap, slots.cap * 2 + 16);
-        slots.cap = slots.cap * 2 + 16;
-    }
-    slots.taken[i] = true;
-    k->slot = i;
-    k->serial = ++slots.serial;
-    pthread_mutex_unlock(&slots.lock);
-}
-
-/* With the last one goes the table: nothing is left at the end. */
-static void slot_give(const struct key_store *k) {
-    uint32_t i = 0;
-    pthread_mutex_lock(&slots.lock);
-    slots.taken[k->slot] = false;
-    while (i < slots.cap && !slots.taken[i])
-        i++;
-    if (i == slots.cap) {
-        mem_free(slots.taken);
-        slots.taken = NULL;
-        slots.cap = 0;
-    }
-    pthread_mutex_unlock(&slots.lock);
-}
+static struct slots slots = SLOTS_INIT;
 
 void key_store_ref(struct key_store *k) {
     atomic_fetch_add(&k->refs, 1);
@@ -50,7 +16,7 @@ void key_store_unref(struct key_store *k) {
     if (k->set)
         key_set_unref(k->set);
     outbound_destroy(k->own);
-    slot_give(k);
+    slots_give(&slots, k->slot);
     pthread_mutex_destroy(&k->lock);
     mem_free((char *)(uintptr_t)k->document.p);
     mem_free((char *)(uintptr_t)k->etag.p);
@@ -74,7 +40,7 @@ static void make(void *obj, struct span key) {
     pthread_mutex_init(&k->lock, NULL);
     list_init(&k->uses);
     list_init(&k->ops);
-    slot_take(k);
+    k->slot = slots_take(&slots, &k->serial);
 }
 
 static void closed(void *obj) {

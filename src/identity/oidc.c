@@ -1,3 +1,4 @@
+#include "identity/client.h"
 #include "identity/oidc_in.h"
 #include "base/env.h"
 #include "core/accept.h"
@@ -182,6 +183,8 @@ static const char *finish(struct arena *a, void *conf) {
     c->issuer = c->discovery->url;
     if (!c->client_secret.n)
         c->client_auth = OIDC_PUBLIC;
+    if (c->client_auth == OIDC_BASIC)
+        c->authorization = client_basic(a, c->client_id, c->client_secret);
     if (secret.n < 16)
         return "sessions are encrypted with `session_secret`, or else `client_secret`: at least 16 "
                "bytes, random ones";

@@ -23,7 +23,8 @@ struct oidc_conf {
     struct span issuer;
     const struct outbound *token; /* NULL: as the document says, at the issuer's host */
     struct span client_id, client_secret;
-    int client_auth; /* enum oidc_client_auth */
+    int client_auth;           /* enum oidc_client_auth */
+    struct span authorization; /* of OIDC_BASIC, made when the file is read */
     const struct span *scope;
     uint32_t scopes;
     struct span callback, logout; /* paths of this site */

@@ -1,7 +1,6 @@
 /* The token endpoint (RFC 6749 3.2): asked with the client's own credentials, its answer judged. */
 #include "identity/oidc_in.h"
 #include "core/thread.h"
-#include "data/base64.h"
 #include "http/uri.h"
 #include "identity/claims.h"
 #include "identity/jws.h"
@@ -53,23 +52,6 @@ static const struct own_field *field(struct arena *a, struct span name, struct s
     return f;
 }
 
-/* RFC 6749 2.3.1: both parts form-encoded, then base64. */
-static bool basic(struct oidc_work *w, struct span *out) {
-    struct arena *a = &w->a->x->arena;
-    size_t max = uri_encode_max(w->c->client_id.n + w->c->client_secret.n) + 1;
-    struct span code;
-    struct str s = str_on(arena_alloc(a, max), max);
-    uri_encode(&s, w->c->client_id, URI_QUERY);
-    str_char(&s, ':');
-    uri_encode(&s, w->c->client_secret, URI_QUERY);
-    char *room = arena_try(a, base64_encode_max(s.n) + 1);
-    if (!room)
-        return false;
-    code = span_of(room, base64_encode(BASE64, str_span(&s), room));
-    *out = span_z(arena_fmt(a, "Basic %.*s", SPAN_ARG(code)));
-    return true;
-}
-
 bool oidc_token_ask(struct oidc_work *w, struct span grant, struct call_ask *out,
                     const char **detail) {
     struct arena *a = &w->a->x->arena;
@@ -82,12 +64,9 @@ bool oidc_token_ask(struct oidc_work *w, struct span grant, struct call_ask *out
     size_t max = grant.n + 64 + uri_encode_max(w->c->client_id.n + w->c->client_secret.n);
     struct str s = str_on(arena_alloc(a, max), max);
     str_add(&s, grant);
-    struct span value;
     *detail = "no memory";
-    if (w->c->client_auth == OIDC_BASIC && !basic(w, &value))
-        return false;
-    if (w->c->client_auth == OIDC_BASIC)
-        f = field(a, SPAN("authorization"), value, f);
+    if (w->c->authorization.n)
+        f = field(a, SPAN("authorization"), w->c->authorization, f);
     else
         oidc_param(&s, "client_id", w->c->client_id);
     if (w->c->client_auth == OIDC_POST)

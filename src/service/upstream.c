@@ -1,36 +1,11 @@
+#include "base/slots.h"
 #include "core/publish.h"
 #include "service/discovery.h"
 #include "service/upstream.h"
 
 /* Slots: small numbers of live upstreams, the places in each thread's table. */
 
-static struct {
-    pthread_mutex_t lock;
-    uint64_t serial;
-    uint32_t cap;
-    bool *taken;
-} slots = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static void slot_take(struct upstream *u) {
-    pthread_mutex_lock(&slots.lock);
-    uint32_t i = 0;
-    while (i < slots.cap && slots.taken[i])
-        i++;
-    if (i == slots.cap) {
-        slots.taken = mem_realloc(slots.taken, slots.cap, slots.cap * 2 + 16);
-        slots.cap = slots.cap * 2 + 16;
-    }
-    slots.taken[i] = true;
-    u->slot = i;
-    u->serial = ++slots.serial;
-    pthread_mutex_unlock(&slots.lock);
-}
-
-static void slot_give(const struct upstream *u) {
-    pthread_mutex_lock(&slots.lock);
-    slots.taken[u->slot] = false;
-    pthread_mutex_unlock(&slots.lock);
-}
+static struct slots slots = SLOTS_INIT;
 
 /* What each thread knows */
 
@@ -293,7 +268,7 @@ static void anchor_make(void *obj, struct span key) {
     atomic_init(&u->refs, 1);
     pthread_mutex_init(&u->lock, NULL);
     u->name = span_of(mem_text(key.p, key.n), key.n);
-    slot_take(u);
+    u->slot = slots_take(&slots, &u->serial);
 }
 
 static void anchor_close(void *obj) {
@@ -303,7 +278,7 @@ static void anchor_close(void *obj) {
     publish_each(set_news, u);
     set_vanished(u->set, NULL, endpoint_drain);
     pthread_mutex_unlock(&u->lock);
-    slot_give(u);
+    slots_give(&slots, u->slot);
     discovery_changed(u);
     upstream_unref(u);
 }

@@ -8,7 +8,6 @@ import struct
 import sys
 import tempfile
 import threading
-import time
 from concurrent import futures
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
@@ -43,7 +42,7 @@ class Service:
     """Methods by their last name, whatever the service is called; messages are bytes."""
 
     def __init__(self):
-        self.cancelled, self.seen = threading.Event(), {}
+        self.begun, self.cancelled, self.seen = threading.Event(), threading.Event(), {}
         self.got = []  # messages of the last stream, as they come
 
     def unary(self, request, context):
@@ -57,6 +56,7 @@ class Service:
 
     def hang(self, request, context):
         context.add_callback(self.cancelled.set)
+        self.begun.set()
         self.cancelled.wait(20)
         return b''
 
@@ -196,8 +196,9 @@ def deadline(channel, name):
 def cancellation(channel, name):
     service = world().service
     service.cancelled.clear()
+    service.begun.clear()
     call = channel.unary_unary(f'/test.{name}/Hang').future(b'', timeout=20)
-    time.sleep(0.1)
+    assert service.begun.wait(10), 'the call did not arrive'
     call.cancel()
     assert service.cancelled.wait(10), 'the service was not told'
 

@@ -47,7 +47,7 @@ size_t attempt_fields(struct attempt *a, struct field out[ATTEMPT_FIELDS]) {
                                   .value = c->value.p,
                                   .value_len = (uint32_t)c->value.n,
                                   .name_len = (uint16_t)c->conf->field.n,
-                                  .id = (uint16_t)hdr_lookup(c->conf->field)};
+                                  .id = c->conf->field_id};
     return n;
 }
 

@@ -62,6 +62,7 @@ struct credentials_conf {
     /* what finish makes of it */
     enum credentials_way way;
     struct span field;        /* name of the field that it sets, lower-case; empty: none */
+    uint16_t field_id;        /* enum hdr_id of it */
     struct span value;        /* CREDENTIALS_FIXED */
     unsigned char digest[32]; /* of all that its tokens depend on */
     const struct credentials_ops *ops;

@@ -130,6 +130,7 @@ static void digest(struct arena *a, struct credentials_conf *c) {
 
 static const char *finish(struct arena *a, struct credentials_conf *c) {
     const char *why = which(a, c);
+    c->field_id = (uint16_t)hdr_lookup(c->field);
     if (!why && c->field.n)
         why = judge_field(a, c);
     if (!why && c->caller == CALLER_PASS && span_eq(c->field, SPAN("authorization")))

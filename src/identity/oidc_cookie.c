@@ -159,7 +159,7 @@ void oidc_cookies_strip(const struct oidc_conf *c, struct head *h) {
     bool ours = false;
     const struct field *f;
     while ((f = hdr_next(h, SPAN("cookie"), &at))) {
-        max += f->value_len + 2u;
+        max += 2u * f->value_len + 2u; /* "a;b" is written as "a; b" */
         ours |= has_ours(c, field_value(f));
     }
     if (!ours)

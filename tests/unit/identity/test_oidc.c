@@ -254,6 +254,8 @@ static void taken_out(void **state) {
         {"sluice-session.1=1; sluice-session_1=1; sluice-session=",
          "sluice-session.1=1; sluice-session_1=1"},
         {"a=b;; ;sluice-session=x;", "a=b"},
+        {"sluice-session=;a;b;c;d;e;f;g;h;i;j;k;l;m;n;o;p;q;r;s;t;u;v;w;x;y;z",
+         "a; b; c; d; e; f; g; h; i; j; k; l; m; n; o; p; q; r; s; t; u; v; w; x; y; z"},
         {"a=b;; ;", "a=b;; ;"}, /* nothing of ours: as it came */
     };
     (void)state;

@@ -3,6 +3,7 @@
 #include "base/env.h"
 #include "conf/files.h"
 #include "conf/show.h"
+#include "core/state.h"
 #include "core/log_conf.h"
 #include "data/regex.h"
 #include <stdlib.h>
@@ -149,9 +150,25 @@ static void collect_names(struct build *b) {
     names_of(b, "policies", REFERS_POLICY_SET, &schema_policies_type);
     names_of(b, "authenticators", REFERS_AUTHENTICATOR, &schema_authenticators_type);
     names_of(b, "plans", REFERS_PLAN, &schema_plans_type);
+    struct node *plans = node_get(b->root, "plans");
+    b->plans = plans ? schema_long(b->tree, b->diags, &schema_plans_type, plans) : NULL;
 }
 
 /* --- top-level settings --- */
+
+static void build_state(struct build *b) {
+    struct state_conf *c = arena_zero(b->arena, sizeof *c);
+    struct node *n = node_get(b->root, "state");
+    struct schema_fill f = build_fill(b, NULL);
+    schema_shipped(b->arena, schema_state_type.object, c);
+    if (n && n->kind == NODE_MAP && !n->bad)
+        schema_fill(&f, &schema_state_type, n, c);
+    uint32_t before = b->diags->errors;
+    const char *wrong = n && n->bad ? NULL : state_finish(b->arena, c);
+    if (wrong && b->diags->errors == before)
+        diag_add(b->diags, DIAG_E0115, n ? n->at : b->root->at, "state: %s", wrong);
+    b->s->state = c;
+}
 
 void build_limits(struct build *b, const struct schema_type *t, struct node *n,
                   struct limits_conf *out) {
@@ -237,6 +254,7 @@ static void build_top(struct build *b) {
     build_admin(b);
     build_dns(b);
     build_outbound_conf(b);
+    build_state(b);
     struct node *metrics = node_get(b->root, "metrics");
     b->s->metrics_off = metrics && span_eq(node_plain(metrics), SPAN("false"));
     build_log(b);

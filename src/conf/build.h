@@ -35,6 +35,7 @@ struct build {
     struct map services; /* name -> struct service_conf */
     bool *service_used, *listener_used, *set_used;
     struct node **authenticator_node;
+    struct node *plans; /* long form; NULL: none */
     struct service_conf *service;
     struct node **service_node;
     struct listener_conf *listener;
@@ -112,6 +113,7 @@ enum { POLICIES_MAX = 64 };
 
 struct policy_link { /* an additive policy of some level, the farther behind it */
     struct pair pair;
+    uint32_t at; /* place in its level's list */
     struct policy_link *farther;
 };
 

@@ -33,7 +33,7 @@ static void add(struct build *b, struct policy_level *p, int i, struct pair own)
         own.value = many ? list->item[k] : list;
         if (drops_inherited(own.value))
             p->more[i] = NULL;
-        *link = (struct policy_link){own, p->more[i]};
+        *link = (struct policy_link){own, k, p->more[i]};
         p->more[i] = link;
     }
 }
@@ -141,6 +141,7 @@ struct leaf {
     struct route *r;
     const struct fact_captures *captures;
     bool forwards;
+    struct span place;     /* of the policy at hand */
     bool additive_refuses; /* the policy at hand adds up and can refuse: a `when` that fails is true
                             */
     struct filter filter[FILTERS_MAX];
@@ -206,9 +207,16 @@ static void add_filter(struct leaf *l, const struct filter_ops *ops, const void 
     l->filter[l->filters++] =
         (struct filter){.ops = ops,
                         .conf = conf,
+                        .place = l->place,
                         .observe = observes(n),
                         .when_fails = l->additive_refuses,
                         .when = when && !node_null(when) ? policy_when(&fill, ops, when) : NULL};
+}
+
+/* `early: true` (rate_limit): it stands before authentication. */
+static bool is_early(const struct node *n) {
+    const struct node *early = node_get(n, "early");
+    return early && early->kind == NODE_SCALAR && span_eq(node_plain(early), SPAN("true"));
 }
 
 /* A policy that another room brought, with its table. */
@@ -217,6 +225,10 @@ static void *brought(struct leaf *l, const struct policy *p, const struct schema
     struct build *b = l->b;
     void *conf = arena_zero(b->arena, p->size + 1);
     struct schema_fill fill = build_fill(b, l->captures);
+    if (is_early(n)) {
+        fill.scopes &= ~(unsigned)SCOPE_CALLER;
+        fill.no_caller = "is not known yet: `early` stands before authentication";
+    }
     schema_shipped(b->arena, p->form, conf);
     uint32_t before = b->diags->errors;
     schema_fill(&fill, schema_form_of(f), n, conf);
@@ -284,13 +296,25 @@ static void shipped_policies(struct leaf *l, const struct node *n) {
     }
 }
 
-static void one_policy(struct leaf *l, const struct schema_field *f, struct pair p) {
+/* "group routes[1] rate_limit 2": stays the same when other lines of the file change. */
+static struct span place_text(struct leaf *l, const struct schema_field *f, const struct pair *p,
+                              uint32_t at) {
+    struct arena *a = l->b->arena;
+    bool own = !p->from || span_eq(p->from->name, SPAN("route"));
+    struct span name = own ? l->r->name : p->from->name;
+    return span_z(
+        at ? arena_fmt(a, "%s%.*s %s %u", own ? "route " : "", SPAN_ARG(name), f->key, at + 1)
+           : arena_fmt(a, "%s%.*s %s", own ? "route " : "", SPAN_ARG(name), f->key));
+}
+
+static void one_policy(struct leaf *l, const struct schema_field *f, struct pair p, uint32_t at) {
     const struct policy *policy = schema_policy(span_z(f->key));
     struct span key = span_z(f->key);
     unsigned strict = FIELD_ADDITIVE | FIELD_REFUSES;
     if (p.value->bad || schema_later(f))
         return;
     l->additive_refuses = (f->flags & strict) == strict;
+    l->place = place_text(l, f, &p, at);
     note(l, f, &p);
     if (node_false(p.value) && policy && policy->on_route) {
         turned_off(l, policy, p.value);
@@ -306,7 +330,8 @@ static void one_policy(struct leaf *l, const struct schema_field *f, struct pair
     } else if (policy && policy->on_route && !l->forwards) {
         return; /* inherited by a route that answers itself */
     } else if (policy && policy->form) {
-        add_filter(l, policy->ops, brought(l, policy, f, p.value), p.value);
+        const void *conf = brought(l, policy, f, p.value);
+        add_filter(l, policy->ops_of ? policy->ops_of(conf) : policy->ops, conf, p.value);
     } else if (span_eq(key, SPAN("rewrite")) && policy) {
         rewrite_policy(l, policy, p.value);
     }
@@ -321,8 +346,53 @@ static void additive(struct leaf *l, const struct schema_field *f, struct policy
     while (n) {
         struct pair p = order[--n]->pair;
         p.value = schema_long(l->b->tree, l->b->diags, schema_form_of(f), p.value);
-        one_policy(l, f, p);
+        one_policy(l, f, p, order[n]->at);
     }
+}
+
+/* The k-th of each plan's, in addition to what the route says: one filter that knows them all. */
+static bool one_of_plans(struct leaf *l, const struct schema_field *f, struct node *plans,
+                         uint32_t k) {
+    const struct policy *policy = schema_policy(span_z(f->key));
+    struct build *b = l->b;
+    struct span *name = arena_alloc(b->tree, plans->count * sizeof *name + 1);
+    void **conf = arena_alloc(b->tree, plans->count * sizeof *conf + 1);
+    struct node *first = NULL;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < plans->count; i++) {
+        struct node *all = node_get(plans->pair[i].value, f->key);
+        struct node *one = !all || node_null(all) || all->bad ? NULL
+                           : all->kind != NODE_LIST           ? (k ? NULL : all)
+                           : k < all->count                   ? all->item[k]
+                                                              : NULL;
+        if (!one || one->bad || node_false(one))
+            continue;
+        one = schema_long(b->tree, b->diags, schema_form_of(f), one);
+        name[n] = arena_span(b->arena, plans->pair[i].key->text);
+        conf[n++] = brought(l, policy, f, one);
+        first = first ? first : one;
+    }
+    if (!n)
+        return false;
+    void *of_all = policy->of_plans(b->arena, name, conf, n);
+    l->place = span_z(k ? arena_fmt(b->arena, "plans %s %u", f->key, k + 1)
+                        : arena_fmt(b->arena, "plans %s", f->key));
+    l->additive_refuses = true;
+    struct filter *before = &l->filter[l->filters];
+    unsigned had = l->filters;
+    add_filter(l, policy->ops, of_all, node_new_map(b->tree, first, 0));
+    if (l->filters > had)
+        before->of_plans = true;
+    return true;
+}
+
+static void of_plans(struct leaf *l, const struct schema_field *f) {
+    const struct policy *policy = f->flags & FIELD_POLICY ? schema_policy(span_z(f->key)) : NULL;
+    struct node *plans = l->b->plans;
+    if (!policy || !policy->of_plans || !plans || plans->kind != NODE_MAP)
+        return;
+    for (uint32_t k = 0; k < FILTERS_MAX && one_of_plans(l, f, plans, k); k++)
+        ;
 }
 
 static uint64_t number(struct build *b, const struct policy_level *p, const char *key,
@@ -404,10 +474,12 @@ void policies_finish(struct build *b, const struct policy_level *p, struct route
     r->max_duration_ms = number(b, p, "max_duration", 0);
     for (unsigned i = 0; i < schema_route.fields && i < POLICIES_MAX; i++) {
         const struct schema_field *f = &schema_route.field[i];
+        if (b->scopes & SCOPE_CALLER)
+            of_plans(l, f);
         if (p->more[i])
             additive(l, f, p->more[i]);
         if (p->value[i].value && (f->flags & FIELD_POLICY))
-            one_policy(l, f, p->value[i]);
+            one_policy(l, f, p->value[i], 0);
     }
     if (l->forwards)
         shipped_policies(l, n);

@@ -15,8 +15,7 @@ extern const struct schema_type schema_root_type, schema_service_type, schema_se
     schema_redirect_type, schema_respond_type, schema_to_type, schema_errors_type,
     schema_error_type, schema_listener_type, schema_listeners_type, schema_services_type,
     schema_routes_type, schema_policies_type, schema_authenticators_type, schema_consumers_type,
-    schema_plans_type, schema_state_type, schema_admin_type, schema_log_type, schema_retry_type,
-    schema_outbounds_type;
+    schema_plans_type, schema_admin_type, schema_log_type, schema_retry_type, schema_outbounds_type;
 
 extern const struct schema_object schema_tls, schema_certificate, schema_client_certificate,
     schema_proxy_protocol, schema_service_tls;
@@ -31,6 +30,5 @@ extern const struct schema_object schema_authenticator, schema_consumer;
 extern const struct schema_type schema_authenticator_type, schema_consumer_type;
 
 /* Types of policies that later versions bring; their keys are known already. */
-extern const struct schema_type later_security_headers, later_rate_limit, later_quota,
-    later_concurrency, later_request, later_cache, later_response, later_compress, later_mirror,
-    later_switch, later_aggregate;
+extern const struct schema_type later_security_headers, later_request, later_cache, later_response,
+    later_compress, later_mirror, later_switch, later_aggregate;

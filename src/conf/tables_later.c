@@ -10,44 +10,6 @@
     const struct schema_type later_##name_ =                                                       \
         OBJECT_TYPE(name_##_object, TYPE_POLICY | TYPE_OR_OFF | TYPE_OR_ON | (flags_))
 
-static const struct schema_type rates = {
-    .kind = SCHEMA_LIST, .of = &type_rate, .flags = TYPE_ONE_OR_MANY};
-static const struct schema_type plan_rates_type;
-static const struct schema_type plan_rates = {.kind = SCHEMA_MAP, .of = &plan_rates_type};
-#define RATE_ROWS                                                                                  \
-    {ROW("rate", rates, "Requests per time, or a list of such rates.")},                           \
-        {ROW("burst", type_count, "How many may come at once.")},                                  \
-        {ROW("key", type_template_text, "What is counted apart: consumer, else address.")},        \
-        {ROW("cost", type_any, "How much a request counts.")},                                     \
-        {ROW("cost_after", type_any, "How much it counts, known from its answer.")},               \
-        {ROW("name", type_word, "Limits of one name count together.")}, {                          \
-        ROW("early", type_bool, "Before authentication.")                                          \
-    }
-static const struct schema_field plan_rate[] = {RATE_ROWS};
-static const struct schema_object plan_rate_object = {.name = "rate_limit of a plan",
-                                                      SCHEMA_OBJECT_OF(plan_rate),
-                                                      .doc = "Not available yet.",
-                                                      .short_scalar = "rate",
-                                                      .short_list = "rate"};
-static const struct schema_type plan_rates_type = OBJECT_TYPE(plan_rate_object, 0);
-static const struct schema_field rate_limit[] = {
-    RATE_ROWS, {ROW("plans", plan_rates, "Other rates for consumers of a plan.")}};
-LATER_OBJECT(rate_limit, "rate_limit", rate_limit, 0, .short_scalar = "rate");
-
-static const struct schema_field quota[] = {
-    {ROW("limit", type_rate, "Requests in a longer time: 1000000/month.")},
-    {ROW("key", type_template_text, "What is counted apart.")},
-    {ROW("cost", type_any, "How much a request counts.")},
-    {ROW("cost_after", type_any, "How much it counts, known from its answer.")},
-    {ROW("name", type_word, "Quotas of one name count together.")}};
-LATER_OBJECT(quota, "quota", quota, 0, .short_scalar = "limit");
-
-static const struct schema_field concurrency[] = {
-    {ROW("limit", type_count1, "Requests at the same time.")},
-    {ROW("key", type_template_text, "What is counted apart.")},
-    {ROW("queue", type_count, "How many may wait.")}};
-LATER_OBJECT(concurrency, "concurrency", concurrency, 0, .short_scalar = "limit");
-
 static const struct schema_type header_map = {
     .kind = SCHEMA_MAP, .of = &type_template_header, .what = "a map of names to texts"};
 static const struct schema_field changes[] = {
@@ -120,17 +82,16 @@ static const struct schema_object retry_object = {
     .name = "retry", SCHEMA_OBJECT_OF(retry), .doc = "Not available yet."};
 const struct schema_type schema_retry_type = OBJECT_TYPE(retry_object, TYPE_OR_OFF | TYPE_OR_ON);
 
-static const struct schema_field plan[] = {LATER("rate_limit", later_rate_limit, "How fast."),
-                                           LATER("quota", later_quota, "How much.")};
+#define OF_PLAN(key_, doc_)                                                                        \
+    {                                                                                              \
+        .key = key_, .type = &later_switch, .doc = doc_,                                           \
+        .flags = FIELD_LATER | FIELD_NO_FILL | FIELD_POLICY | FIELD_ADDITIVE | FIELD_REFUSES       \
+    }
+static const struct schema_field plan[] = {
+    OF_PLAN("rate_limit", "How many requests in a time, over all routes."),
+    OF_PLAN("quota", "How many requests in a longer time, over all routes.")};
 static const struct schema_object plan_object = {
     .name = "plan", SCHEMA_OBJECT_OF(plan), .doc = "What consumers of a kind may use."};
 static const struct schema_type plan_type = OBJECT_TYPE(plan_object, 0);
 const struct schema_type schema_plans_type = {
     .kind = SCHEMA_MAP, .of = &plan_type, .flags = TYPE_NAMED_LIST};
-
-static const struct schema_field state[] = {
-    {ROW("shared", type_word, "What the gateways share: memory, or a redis:// URL.")},
-    {ROW("store", type_word, "Where consumers beside those of the file are kept.")}};
-static const struct schema_object state_object = {
-    .name = "state", SCHEMA_OBJECT_OF(state), .doc = "Not available yet."};
-const struct schema_type schema_state_type = OBJECT_TYPE(state_object, 0);

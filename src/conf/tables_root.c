@@ -1,6 +1,7 @@
 #include "conf/tables.h"
 #include "conf/types.h"
 #include "core/outbound.h"
+#include "core/state.h"
 
 static const struct schema_type version = {
     .kind = SCHEMA_INT, .min = 1, .max = 1, .what = "a version of the configuration; there is 1"};
@@ -94,7 +95,8 @@ static const struct schema_field root[] = {
      .flags = FIELD_NO_FILL},
     {ROW("consumers", schema_consumers_type, "Who calls, by name."), .flags = FIELD_NO_FILL},
     {ROW("plans", schema_plans_type, "What consumers may use, by name."), .flags = FIELD_NO_FILL},
-    LATER("state", schema_state_type, "What gateways share."),
+    {ROW("state", schema_state_type, "What gateways share, and what survives a restart."),
+     .flags = FIELD_NO_FILL},
     {ROW("policies", schema_policies_type, "Policies under a name, for `use`."),
      .flags = FIELD_NO_FILL},
     {ROW("defaults", schema_defaults_type, "Policies and values for every route."),

@@ -210,9 +210,6 @@ const struct schema_object schema_policy_common = {
 #define MANY(name_)                                                                                \
     static const struct schema_type many_##name_ = {                                               \
         .kind = SCHEMA_LIST, .of = &later_##name_, .flags = TYPE_ONE_OR_MANY}
-MANY(rate_limit);
-MANY(quota);
-MANY(concurrency);
 MANY(request);
 MANY(response);
 
@@ -224,9 +221,12 @@ MANY(response);
         {POLICY_OF_ROOM("authenticate", FIELD_REFUSES, "Who asks, and which judge that.")},        \
         {POLICY_OF_ROOM("csrf", FIELD_REFUSES, "Protects forms of other sites.")},                 \
         {POLICY_OF_ROOM("authorize", FIELD_ADDITIVE | FIELD_REFUSES, "Who may.")},                 \
-        ADDITIVE("rate_limit", many_rate_limit, "How many requests in a time."),                   \
-        ADDITIVE("quota", many_quota, "How many requests in a longer time."),                      \
-        ADDITIVE("concurrency", many_concurrency, "How many requests at once."),                   \
+        {POLICY_OF_ROOM("rate_limit", FIELD_ADDITIVE | FIELD_REFUSES,                              \
+                        "How many requests in a time.")},                                          \
+        {POLICY_OF_ROOM("quota", FIELD_ADDITIVE | FIELD_REFUSES,                                   \
+                        "How many requests in a longer time.")},                                   \
+        {POLICY_OF_ROOM("concurrency", FIELD_ADDITIVE | FIELD_REFUSES,                             \
+                        "How many requests at once.")},                                            \
         ADDITIVE("validate", later_switch, "What a request must look like."),                      \
         {NOW("rewrite", schema_rewrite_type, "The path that the service sees.")},                  \
         ADDITIVE("request", many_request, "Changes to the request."),                              \

@@ -10,11 +10,13 @@
  */
 #pragma once
 #include "base/list.h"
+#include "base/str.h"
 #include <stdbool.h>
 #include <stddef.h>
 
 struct exchange;
 struct expr;
+struct snapshot;
 struct step;
 
 enum verdict { NEXT, WAIT, WAIT_BODY, ANSWER };
@@ -30,6 +32,7 @@ enum phase {
     PHASE_CONTENT,
 };
 
+struct filter;
 struct filter_ops {
     const char *name; /* of the policy, for explain, log and metrics */
     enum phase phase;
@@ -43,6 +46,10 @@ struct filter_ops {
     bool tunnels;
     /* For tunnels and gRPC calls alone; other exchanges are spared it (route.whole). */
     bool rare;
+    /* Once for each place on a route, before the snapshot is published and when it is freed: takes
+     * and drops what lasts. May be NULL. */
+    void (*attach)(struct snapshot *s, const struct filter *f);
+    void (*detach)(struct snapshot *s, const struct filter *f);
     /* Answers CORS preflights: they find the route of the method that they ask for. */
     bool preflights;
 };
@@ -50,7 +57,10 @@ struct filter_ops {
 struct filter { /* one configured policy on one route, in the snapshot */
     const struct filter_ops *ops;
     const void *conf;
-    bool observe; /* mode: observe - evaluate, count, log, let pass */
+    struct span place; /* where it is written: "defaults rate_limit", "route shop rate_limit 2";
+                        * the same for all that inherit it */
+    bool of_plans;     /* from top-level `plans`: a conf of conf by the caller's plan */
+    bool observe;      /* mode: observe - evaluate, count, log, let pass */
     bool
         when_fails; /* what `when` counts as where it fails: true for what can refuse and adds up */
     const struct expr *when; /* NULL: always; else the step is skipped where it is not true */

@@ -149,6 +149,11 @@ struct policy {
     void (*on_route)(void *conf, const struct forward_conf *to);
     /* Told whether `authenticate` stands on the route; a sentence, or NULL. May itself be NULL. */
     const char *(*on_caller)(void *conf, bool known);
+    /* By what it says, it stands in another phase with other ops (rate_limit's `early`). NULL: ops.
+     * May itself be NULL. */
+    const struct filter_ops *(*ops_of)(const void *conf);
+    /* Not NULL: plans may hold it. One conf from those of several plans, by the caller's plan. */
+    void *(*of_plans)(struct arena *a, const struct span *plan, void *const *conf, uint32_t n);
     /* Tells the regular expressions that finish compiled: the snapshot frees them. May be NULL. */
     void (*regexes)(const void *conf, void (*keep)(void *ctx, struct regex *r), void *ctx);
 };

@@ -223,6 +223,7 @@ struct snapshot {
     const struct log_conf *log;
     const struct errors_conf *errors; /* of defaults, for what finds no route; NULL: the shipped */
     const struct outbound_conf *outbound; /* core/outbound.h; NULL: nothing said */
+    const struct state_conf *state;       /* core/state.h; never NULL */
     const struct address *dns_server;     /* dns: {servers: ["10.0.0.2:53"]} */
     uint32_t dns_server_count;            /* 0: those of /etc/resolv.conf */
     uint32_t workers;                     /* 0: one per allowed CPU */

@@ -145,6 +145,16 @@
       "the credentials for the service cannot be had just now")                                    \
     F(DESTINATION_REFUSED, 503, "destination_refused", GATEWAY, 0,                                 \
       "a URL of the configuration led to an address that it must not lead to")                     \
+    /* limits */                                                                                   \
+    F(RATE_LIMITED, 429, "rate_limited", CLIENT, 0,                                                \
+      "there were too many requests in a short time")                                              \
+    F(QUOTA_EXCEEDED, 429, "quota_exceeded", CLIENT, 0,                                            \
+      "what may be used in this period has been used")                                             \
+    F(CONCURRENCY_LIMITED, 429, "concurrency_limited", CLIENT, 0,                                  \
+      "too many requests are under way at once")                                                   \
+    F(LIMITS_UNAVAILABLE, 503, "limits_unavailable", GATEWAY, 0,                                   \
+      "the shared state that limits are kept in cannot be asked just now")                         \
+    F(SERVICE_BUSY, 503, "service_busy", GATEWAY, 0, "the service has as much to do as it may")    \
     /* services */                                                                                 \
     F(NO_ENDPOINT, 503, "no_endpoint", UPSTREAM, 0, "the service has no endpoint")                 \
     F(DNS_FAILED, 503, "dns_failed", UPSTREAM, 0, "the service's name has no address yet")         \

@@ -76,7 +76,21 @@ static void authenticators_attach(struct snapshot *s) {
             s->authenticator[i].kind->attach(s, &s->authenticator[i]);
 }
 
+static void filters_each(struct snapshot *s, bool attach) {
+    for (uint32_t i = 0; i < s->route_count; i++) {
+        const struct plan *p = route_whole(&s->route[i]);
+        for (unsigned k = 0; k < p->count; k++) {
+            const struct filter_ops *ops = p->filter[k].ops;
+            void (*tell)(struct snapshot *, const struct filter *) =
+                attach ? ops->attach : ops->detach;
+            if (tell)
+                tell(s, &p->filter[k]);
+        }
+    }
+}
+
 static void rooms_detach(struct snapshot *s) {
+    filters_each(s, false);
     authenticators_detach(s);
     log_detach(s);
     metrics_detach(s);
@@ -87,6 +101,7 @@ void rooms_attach(struct snapshot *s) {
     s->detach = rooms_detach;
     service_attach(s);
     authenticators_attach(s);
+    filters_each(s, true);
     metrics_attach(s);
     if (!log_attach(s))
         log_event(LEVEL_WARNING, "log", "more than %d log files; the others are not written",

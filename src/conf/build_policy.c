@@ -350,6 +350,18 @@ static void additive(struct leaf *l, const struct schema_field *f, struct policy
     }
 }
 
+/* One filter serves all plans, behind authentication. */
+static void check_of_plan(struct leaf *l, const struct schema_field *f, const struct node *n) {
+    static const char *const no[] = {"early", "plans", "when", "mode", "inherit"};
+    for (unsigned i = 0; i < array_len(no); i++) {
+        const struct node *at = node_get(n, no[i]);
+        if (at && !node_null(at) && !node_false(at))
+            diag_add(l->b->diags, DIAG_E0115, at->at,
+                     "%s: `%s` has no place in what a plan grants; a route's own %s takes it",
+                     f->key, no[i], f->key);
+    }
+}
+
 /* The k-th of each plan's, in addition to what the route says: one filter that knows them all. */
 static bool one_of_plans(struct leaf *l, const struct schema_field *f, struct node *plans,
                          uint32_t k) {
@@ -368,6 +380,7 @@ static bool one_of_plans(struct leaf *l, const struct schema_field *f, struct no
         if (!one || one->bad || node_false(one))
             continue;
         one = schema_long(b->tree, b->diags, schema_form_of(f), one);
+        check_of_plan(l, f, one);
         name[n] = arena_span(b->arena, plans->pair[i].key->text);
         conf[n++] = brought(l, policy, f, one);
         first = first ? first : one;

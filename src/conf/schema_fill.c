@@ -84,8 +84,11 @@ static void fill_one(struct filler *f, struct fill_job j) {
     case SCHEMA_OBJECT:
         if (t->flags & TYPE_OUTBOUND)
             fill_outbound(f, t, n, at);
-        else if (n->kind == NODE_MAP)
+        else if (n->kind == NODE_MAP) {
+            if (j.field) /* an object within another: what it does not say is as shipped */
+                schema_shipped(a, t->object, at);
             fill_object(f, t, n, at);
+        }
         break;
     case SCHEMA_LIST:
     case SCHEMA_MAP:

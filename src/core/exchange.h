@@ -31,6 +31,7 @@
 struct thread;
 struct caller;
 struct authenticator;
+struct limit_told;
 
 struct front_ops {
     const char *name; /* for the record: "h1" */
@@ -127,6 +128,7 @@ struct exchange {
     const struct own_field *own;       /* fields of the gateway's own answer to a fault */
     const struct value
         *body; /* request.body (core/facts.h); NULL: nobody has asked, or it is no JSON */
+    struct limit_told *told; /* what limits said (core/told.h); NULL: none was asked */
     struct span observed; /* "authorize forbidden, ..": what policies in mode: observe let pass */
     const struct service_conf *service; /* chosen by the back */
     struct span endpoint;               /* its address as text; lives as long as the exchange */

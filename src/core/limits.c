@@ -24,6 +24,10 @@ static const struct schema_type wait_time = {.kind = SCHEMA_DURATION, .min = 1, 
 static const struct schema_type name = {
     .kind = SCHEMA_TEXT, .min = 1, .max = 64, .what = "a name", .size = sizeof(struct span)};
 static const struct schema_type key = {
+    .kind = SCHEMA_TEMPLATE, .place = PLACE_TEXT, .scopes = SCOPE_REQUEST | SCOPE_BODY};
+static const struct schema_type service_key = {
+    .kind = SCHEMA_TEMPLATE, .place = PLACE_TEXT, .scopes = SCOPE_REQUEST};
+static const struct schema_type service_cost = {
     .kind = SCHEMA_TEMPLATE, .place = PLACE_TEXT, .scopes = SCOPE_REQUEST};
 static const struct schema_type cost = {
     .kind = SCHEMA_TEMPLATE, .place = PLACE_TEXT, .scopes = SCOPE_REQUEST | SCOPE_BODY};
@@ -52,12 +56,12 @@ static const struct schema_type scope = {.kind = SCHEMA_ENUM, .words = scope_wor
 static const struct schema_field delay_fields[] = {
     {.key = "max_wait",
      .type = &wait_time,
-     R(delay.max_wait_ms),
+     FIELD(struct rate_limit_delay, max_wait_ms),
      .shipped = "1s",
      .doc = "Who would have to wait longer is refused."},
     {.key = "queue",
      .type = &queue,
-     R(delay.queue),
+     FIELD(struct rate_limit_delay, queue),
      .shipped = "1000",
      .doc = "How many requests may wait at once, in each worker; more are refused."},
 };
@@ -68,7 +72,7 @@ static const struct schema_object delay_object = {
 static const struct schema_type delay_type = {
     .kind = SCHEMA_OBJECT, .object = &delay_object, .flags = TYPE_OR_OFF | TYPE_OR_ON};
 
-#define RATE_ROWS(required_)                                                                       \
+#define RATE_ROWS(required_, key_, cost_)                                                          \
     {.key = "rate",                                                                                \
      .type = &rates,                                                                               \
      FIELD_LIST(struct rate_limit_conf, rate, rates),                                              \
@@ -85,12 +89,12 @@ static const struct schema_type delay_type = {
          .doc = "gcra (or token_bucket): `burst` at once, then evenly; sliding_window: the last "  \
                 "window fades out; fixed_window: anew at each full minute, hour, ..."},            \
         {.key = "key",                                                                             \
-         .type = &key,                                                                             \
+         .type = &(key_),                                                                          \
          R(key),                                                                                   \
          .doc = "What is counted apart; else the consumer, else the claim sub, else the address "  \
                 "(IPv6: its /64)."},                                                               \
         {.key = "cost",                                                                            \
-         .type = &cost,                                                                            \
+         .type = &(cost_),                                                                         \
          R(cost),                                                                                  \
          .shipped = "1",                                                                           \
          .doc = "How much a request counts: a number, or an expression."},                         \
@@ -158,7 +162,7 @@ static const struct schema_type plans = {.kind = SCHEMA_MAP,
                                          .what = "a map of plans"};
 
 static const struct schema_field fields[] = {
-    RATE_ROWS(0),
+    RATE_ROWS(0, key, cost),
     {.key = "delay",
      .type = &delay_type,
      R(delay),
@@ -179,7 +183,8 @@ const struct schema_object rate_limit_object = {.name = "rate_limit",
                                                 .short_scalar = "rate",
                                                 .short_list = "rate"};
 
-static const struct schema_field service_fields[] = {RATE_ROWS(FIELD_REQUIRED)};
+static const struct schema_field service_fields[] = {
+    RATE_ROWS(FIELD_REQUIRED, service_key, service_cost)};
 const struct schema_object service_rate_limit_object = {
     .name = "rate_limit of a service",
     SCHEMA_OBJECT_OF(service_fields),
@@ -198,10 +203,24 @@ static bool good_name(struct span s) {
     return s.n <= 64;
 }
 
-static uint64_t least_count(const struct rate_limit_conf *c) {
+static uint64_t shortest(const struct rate_limit_conf *c) {
     uint64_t least = UINT64_MAX;
     for (uint32_t i = 0; i < c->rates; i++)
-        least = c->rate[i].count < least ? c->rate[i].count : least;
+        least = c->rate[i].per_ms < least ? c->rate[i].per_ms : least;
+    return least;
+}
+
+uint64_t rate_limit_burst(const struct rate_limit_conf *c, uint32_t at) {
+    const struct schema_rate *r = &c->rate[at];
+    return c->burst && r->per_ms == shortest(c) ? c->burst : r->count;
+}
+
+static uint64_t least_burst(const struct rate_limit_conf *c) {
+    uint64_t least = UINT64_MAX;
+    for (uint32_t i = 0; i < c->rates; i++) {
+        uint64_t b = rate_limit_burst(c, i);
+        least = b < least ? b : least;
+    }
     return least;
 }
 
@@ -221,7 +240,7 @@ static const char *judge_rates(struct arena *a, const struct rate_limit_conf *c)
 }
 
 static const char *judge_cost(struct arena *a, struct rate_limit_conf *c) {
-    uint64_t most = c->burst ? c->burst : least_count(c);
+    uint64_t most = least_burst(c);
     c->cost_fixed = c->cost ? 0 : 1;
     if (!c->cost || !c->cost->constant)
         return NULL;
@@ -233,9 +252,46 @@ static const char *judge_cost(struct arena *a, struct rate_limit_conf *c) {
                : NULL;
 }
 
+static bool reads_body(const struct template *t) {
+    return t && template_loads(t, FACT_BODY_ID);
+}
+
+/* "-1d", "-90s": parts the windows of one limit in the header fields. */
+static struct span window_suffix(struct arena *a, uint64_t per_ms) {
+    static const struct {
+        uint64_t ms;
+        char unit;
+    } units[] = {{24ull * HOUR_MS, 'd'}, {HOUR_MS, 'h'}, {60000, 'm'}, {1000, 's'}};
+    for (unsigned i = 0; i < array_len(units); i++)
+        if (per_ms % units[i].ms == 0)
+            return span_z(
+                arena_fmt(a, "-%llu%c", (unsigned long long)(per_ms / units[i].ms), units[i].unit));
+    return span_z(arena_fmt(a, "-%llums", (unsigned long long)per_ms));
+}
+
+/* What a client may rely on: so much at once, and again after as long as the rate takes for it. */
+static void make_windows(struct arena *a, struct rate_limit_conf *c) {
+    struct limit_window *w = arena_zero(a, c->rates * sizeof *w + 1);
+    for (uint32_t i = 0; i < c->rates; i++) {
+        const struct schema_rate *r = &c->rate[i];
+        uint64_t quota = rate_limit_burst(c, i);
+        unsigned __int128 ms = (unsigned __int128)quota * r->per_ms / r->count;
+        w[i] =
+            (struct limit_window){.suffix = c->rates > 1 ? window_suffix(a, r->per_ms) : SPAN(""),
+                                  .quota = quota,
+                                  .seconds = (uint64_t)((ms + 999) / 1000)};
+    }
+    c->window = w;
+    if (c->rates)
+        c->policy = limit_told_policy(a, c->name, w, c->rates);
+}
+
 static const char *judge(struct arena *a, struct rate_limit_conf *c) {
     if (!c->keys)
         c->keys = LIMIT_KEYS_DEFAULT;
+    c->reads_body = reads_body(c->key) || reads_body(c->cost);
+    if (c->early && c->reads_body)
+        return "`early` stands before the body is read: neither `key` nor `cost` may ask for it";
     if (c->burst && c->algorithm != LIMIT_GCRA)
         return "`burst` belongs to algorithm: gcra; a window lets all of its rate come at once";
     if (c->lease && c->sync != LIMIT_LEASE)
@@ -245,7 +301,11 @@ static const char *judge(struct arena *a, struct rate_limit_conf *c) {
     if (!good_name(c->name))
         return "`name` is at most 64 letters, digits and -._~ : headers and logs show it";
     const char *why = judge_rates(a, c);
-    return why ? why : judge_cost(a, c);
+    if (!why)
+        why = judge_cost(a, c);
+    if (!why)
+        make_windows(a, c);
+    return why;
 }
 
 /* A plan's own words, and for the rest those of the limit that it stands in. */

@@ -16,6 +16,7 @@
  */
 #pragma once
 #include "core/schema.h"
+#include "core/told.h"
 
 enum { LIMIT_RATES_MAX = 4, LIMIT_KEYS_DEFAULT = 65536, LIMIT_KEYS_MAX = 1 << 26 };
 
@@ -27,20 +28,20 @@ enum limit_scope { LIMIT_SHARED, LIMIT_THIS_GATEWAY };
 struct limiter; /* limit/limiter.h */
 struct rate_limit_plan;
 
+struct rate_limit_delay {
+    uint64_t max_wait_ms; /* longer is refused; 0: nobody waits */
+    uint32_t queue;       /* how many may wait, per thread */
+};
 struct rate_limit_conf {
     const struct schema_rate *rate;
     uint32_t rates;
-    uint64_t burst; /* 0: unsaid, then what the rate counts */
+    uint64_t burst; /* 0: unsaid (rate_limit_burst) */
     int algorithm;  /* enum limit_algorithm */
     struct span name;
     const struct template *key;  /* NULL: the consumer, else the claim sub, else the address */
     const struct template *cost; /* NULL: 1 */
     const struct template *cost_after; /* from the answer: what it really cost; NULL: as before */
-    struct {
-        bool on;
-        uint64_t max_wait_ms; /* longer is refused */
-        uint32_t queue;       /* how many may wait, per thread */
-    } delay;
+    struct rate_limit_delay delay;
     bool early;     /* before authentication */
     bool headers;   /* RateLimit and RateLimit-Policy on answers */
     uint32_t keys;  /* how many keys are told apart: 16 bytes each */
@@ -52,7 +53,10 @@ struct rate_limit_conf {
     uint32_t plans;
 
     /* what finish and limit/ make of it */
-    uint64_t cost_fixed;     /* cost is a number that never changes; 0: it is not */
+    uint64_t cost_fixed;               /* cost is a number that never changes; 0: an expression */
+    bool reads_body;                   /* key or cost do */
+    const struct limit_window *window; /* of each rate, as clients are told */
+    struct span policy;                /* likewise, whole (struct limit_told) */
     struct span id;          /* name, else the place; of a plan's: with " plan NAME" behind */
     struct limiter *limiter; /* NULL: no rate of its own (of plans alone) */
 };
@@ -64,6 +68,9 @@ struct rate_limit_plan {         /* what it does not say is as the limit says th
 extern const struct schema_object rate_limit_object;         /* of routes */
 extern const struct schema_object service_rate_limit_object; /* without plans, early, delay */
 
+/* What may come at once of this rate: `burst` speaks of the shortest one; a longer one lets come
+ * what it counts. */
+uint64_t rate_limit_burst(const struct rate_limit_conf *c, uint32_t at);
 /* Judges and completes; NULL, or a sentence. */
 const char *rate_limit_finish(struct arena *a, void *conf);
 /* What top-level `plans` say, as one policy (struct policy, of_plans). */

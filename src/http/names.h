@@ -66,6 +66,8 @@ enum hdr_flag {
     H(PROXY_AUTHORIZATION, "proxy-authorization", "Proxy-Authorization", HF_HOP | HF_NO_TRAILER)   \
     H(PROXY_CONNECTION, "proxy-connection", "Proxy-Connection", HF_HOP | HF_NO_TRAILER)            \
     H(RANGE, "range", "Range", HF_SINGLE | HF_NO_TRAILER)                                          \
+    H(RATELIMIT, "ratelimit", "RateLimit", 0)                                                      \
+    H(RATELIMIT_POLICY, "ratelimit-policy", "RateLimit-Policy", 0)                                 \
     H(REFERER, "referer", "Referer", HF_SINGLE)                                                    \
     H(RETRY_AFTER, "retry-after", "Retry-After", 0)                                                \
     H(SEC_WEBSOCKET_ACCEPT, "sec-websocket-accept", "Sec-WebSocket-Accept", HF_HOP)                \

@@ -1,0 +1,412 @@
+#include "filter/rate_limit.h"
+#include "core/authenticator.h"
+#include "core/facts.h"
+#include "core/thread.h"
+#include "limit/limiter.h"
+
+enum { KEY_MAX = 65536, COST_MAX = 1000000000 };
+#define SECOND_NS 1000000000ull
+
+struct rate_step {
+    struct step step;
+    const struct rate_limit_conf *conf; /* for this caller */
+    struct limit_ask ask;
+    struct limit_told told;
+    struct op wait; /* its turn is to come */
+    struct timer timer;
+    bool asked, counted, refused;
+};
+
+static struct rate_step *of(struct step *s) {
+    return container_of(s, struct rate_step, step);
+}
+
+/* ---- the key ----------------------------------------------------------------------------------
+ */
+
+static bool is_mapped(const unsigned char ip[16]) {
+    static const unsigned char prefix[12] = {[10] = 0xff, [11] = 0xff};
+    return memcmp(ip, prefix, sizeof prefix) == 0;
+}
+
+/* One customer has at least a /64, so its other half says nothing of who it is. */
+static struct span address_key(struct exchange *x) {
+    const struct address *c = x->facts.client.len ? &x->facts.client : &x->facts.peer;
+    unsigned char ip[16];
+    char buf[ADDRESS_TEXT_MAX];
+    struct address a;
+    if (!address_ip16(c, ip))
+        return SPAN("local"); /* by a unix socket */
+    if (is_mapped(ip)) {
+        a = (struct address){.len = sizeof a.in};
+        a.in.sin_family = AF_INET;
+        memcpy(&a.in.sin_addr, ip + 12, 4);
+        return arena_span(&x->arena, address_text(&a, buf, false));
+    }
+    memset(ip + 8, 0, 8);
+    a = (struct address){.len = sizeof a.in6};
+    a.in6.sin6_family = AF_INET6;
+    memcpy(&a.in6.sin6_addr, ip, 16);
+    return span_z(arena_fmt(&x->arena, "%.*s/64", SPAN_ARG(address_text(&a, buf, false))));
+}
+
+static struct span joined(struct arena *a, struct span kind, struct span by, struct span name) {
+    size_t max = kind.n + by.n + name.n + 2;
+    struct str s = str_on(arena_alloc(a, max), max);
+    str_add(&s, kind);
+    str_add(&s, by);
+    if (by.n)
+        str_char(&s, ':');
+    str_add(&s, name);
+    return str_span(&s);
+}
+
+struct span rate_limit_usual_key(struct exchange *x) {
+    const struct caller *c = x->caller;
+    if (c && c->name.n)
+        return joined(&x->arena, SPAN("consumer:"), SPAN_NONE, c->name);
+    const struct value *sub =
+        c && c->claims.kind == VALUE_MAP ? value_find(&c->claims, SPAN("sub")) : NULL;
+    if (sub && sub->kind == VALUE_STRING && sub->n)
+        return joined(&x->arena, SPAN("sub:"), c->by ? c->by->name : SPAN_NONE, value_span(sub));
+    return address_key(x);
+}
+
+/* As facts_values, but for addresses: IPv6 by its /64, mapped IPv4 as IPv4. */
+static bool get(void *ctx, struct arena *a, const struct expr_ref *ref, struct value *out) {
+    struct exchange *x = ctx;
+    struct template_values v = facts_values(x);
+    if (!v.get(v.ctx, a, ref, out))
+        return false;
+    if (out->kind != VALUE_IP || out->n != 16)
+        return true;
+    if (is_mapped(out->ip)) {
+        out->ip += 12;
+        out->n = 4;
+        return true;
+    }
+    unsigned char *cut = arena_zero(a, 16);
+    memcpy(cut, out->ip, 8);
+    out->ip = cut;
+    return true;
+}
+
+static struct span key_of(const struct rate_limit_conf *c, struct exchange *x) {
+    struct template_values v = facts_values(x);
+    struct span key;
+    if (!c->key)
+        return rate_limit_usual_key(x);
+    v.get = get;
+    v.get_encoded = NULL;
+    return template_eval(c->key, &x->arena, &v, KEY_MAX, &key) ? key : SPAN("");
+}
+
+/* ---- what it costs ----------------------------------------------------------------------------
+ */
+
+static bool number_of(const struct value *v, uint64_t *out) {
+    switch ((unsigned)v->kind) {
+    case VALUE_INT:
+        *out = (uint64_t)v->i;
+        return v->i >= 0;
+    case VALUE_UINT:
+        *out = v->u;
+        return true;
+    case VALUE_DOUBLE: /* part of a token counts as one */
+        if (!(v->d >= 0))
+            return false;
+        *out = v->d >= COST_MAX ? COST_MAX : (uint64_t)v->d + (v->d > (double)(uint64_t)v->d);
+        return true;
+    case VALUE_STRING:
+        return parse_dec(span_trim(value_span(v)), UINT64_MAX, out);
+    default:
+        return false;
+    }
+}
+
+/* What is no number counts 1. */
+static uint64_t cost_of(const struct template *t, struct exchange *x) {
+    struct template_values v = facts_values(x);
+    struct value out;
+    uint64_t n;
+    enum template_result r = template_value(t, &x->arena, &v, KEY_MAX, &out, NULL);
+    if (r != TEMPLATE_FINE && r != TEMPLATE_NULL)
+        return 1; /* told already */
+    out = r == TEMPLATE_FINE ? value_settle(out) : VALUE_NOTHING;
+    if (number_of(&out, &n))
+        return n < COST_MAX ? n : COST_MAX;
+    facts_failed(x, t->source,
+                 &(struct expr_error){.text = "it gives no number from 0; that counts 1"});
+    return 1;
+}
+
+/* ---- telling ----------------------------------------------------------------------------------
+ */
+
+static uint64_t seconds_up(uint64_t ns) {
+    return ns / SECOND_NS + (ns % SECOND_NS != 0);
+}
+
+static void tell(struct rate_step *r, enum told_verdict v) {
+    const struct rate_limit_conf *c = r->conf;
+    const struct limit_answer *a = &r->ask.answer;
+    r->told = (struct limit_told){.id = c->id,
+                                  .name = c->name,
+                                  .window = c->window,
+                                  .windows = c->rates,
+                                  .at = a->window < c->rates ? a->window : 0,
+                                  .policy = c->policy,
+                                  .remaining = a->remaining,
+                                  .reset_s = seconds_up(a->reset_ns),
+                                  .verdict = v,
+                                  .hidden = !c->headers || r->step.filter->observe};
+    limit_told_add(r->step.x, &r->told);
+}
+
+static const char *detail(struct rate_step *r) {
+    const struct rate_limit_conf *c = r->conf;
+    const struct limit_window *w = &c->window[r->told.at];
+    const struct limit_answer *a = &r->ask.answer;
+    if (r->ask.cost > w->quota)
+        return arena_fmt(
+            &r->step.x->arena, "limit %.*s: it costs %llu, and %llu is all that may come at once",
+            SPAN_ARG(c->id), (unsigned long long)r->ask.cost, (unsigned long long)w->quota);
+    return arena_fmt(&r->step.x->arena, "limit %.*s: %llu in %llu s are used up, again in %llu s",
+                     SPAN_ARG(c->id), (unsigned long long)w->quota, (unsigned long long)w->seconds,
+                     (unsigned long long)seconds_up(a->wait_ns));
+}
+
+/* RFC 9110 10.2.3. What costs more than ever comes at once fits at no time. */
+static void retry_after(struct rate_step *r) {
+    struct exchange *x = r->step.x;
+    uint64_t s = seconds_up(r->ask.answer.wait_ns);
+    if (r->ask.cost > r->conf->window[r->told.at].quota)
+        return;
+    struct own_field *f = arena_alloc(&x->arena, sizeof *f);
+    *f = (struct own_field){SPAN("retry-after"),
+                            span_z(arena_fmt(&x->arena, "%llu", (unsigned long long)(s ? s : 1))),
+                            x->own};
+    x->own = f;
+}
+
+static enum verdict refuse(struct rate_step *r, enum told_verdict v, enum fault why) {
+    bool observe = r->step.filter->observe;
+    tell(r, observe ? TOLD_OBSERVED : v);
+    r->refused = true;
+    if (observe) {
+        count_add(limiter_counts(r->conf->limiter, r->step.x->thread)->observed, 1);
+    } else if (v == TOLD_REFUSED) {
+        limit_told_refusal(r->step.x);
+        retry_after(r);
+    }
+    return step_refuse(&r->step, why,
+                       v == TOLD_REFUSED ? detail(r)
+                                         : arena_fmt(&r->step.x->arena,
+                                                     "limit %.*s: the shared state "
+                                                     "is away, on_failure: closed",
+                                                     SPAN_ARG(r->conf->id)));
+}
+
+/* ---- waiting for its turn ---------------------------------------------------------------------
+ */
+
+static _Atomic uint64_t *waiting(const struct rate_step *r) {
+    return &limiter_counts(r->conf->limiter, r->step.x->thread)->waiting;
+}
+
+static void turn_has_come(struct timer *t) {
+    struct rate_step *r = container_of(t, struct rate_step, timer);
+    count_add(*waiting(r), (uint64_t)-1);
+    op_end(&r->wait);
+    exchange_resume(r->step.x, NEXT);
+}
+
+/* The client has gone, or the exchange has ended otherwise. */
+static void has_left(struct op *op) {
+    struct rate_step *r = container_of(op, struct rate_step, wait);
+    timer_stop(&r->timer);
+    count_add(*waiting(r), (uint64_t)-1);
+    r->counted = false;
+    limiter_refund(&r->ask);
+}
+
+static enum verdict wait_for_turn(struct rate_step *r) {
+    struct loop *l = &r->step.x->thread->loop;
+    uint64_t ns = r->ask.answer.wait_ns;
+    count_add(*waiting(r), 1);
+    op_start(&r->step.ops, &r->wait, has_left);
+    r->timer.fire = turn_has_come;
+    timer_start(&l->timers, &r->timer, l->now / 1000000, ns / 1000000 + (ns % 1000000 != 0));
+    return WAIT;
+}
+
+/* Nobody waits for an answer that would come behind the exchange's deadline. */
+static uint64_t max_wait_ns(const struct rate_step *r) {
+    const struct rate_limit_delay *d = &r->conf->delay;
+    if (!d->max_wait_ms || r->step.filter->observe ||
+        atomic_load_explicit(waiting(r), memory_order_relaxed) >= d->queue)
+        return 0;
+    return exchange_time_left_ms(r->step.x, d->max_wait_ms) * 1000000;
+}
+
+/* ---- the verdict ------------------------------------------------------------------------------
+ */
+
+/* A cost of 0 is for free, unless what it costs is told by the answer: then nobody starts who has
+ * nothing left. */
+static bool enough(const struct rate_step *r) {
+    return !r->conf->cost_after || r->ask.answer.remaining > 0;
+}
+
+static enum verdict judge(struct rate_step *r) {
+    enum limit_verdict v = r->ask.answer.verdict;
+    if (!r->ask.cost && v != LIMIT_UNKNOWN)
+        v = enough(r) ? LIMIT_ALLOWED : LIMIT_REFUSED;
+    r->counted = v == LIMIT_ALLOWED || v == LIMIT_DELAYED;
+    switch (v) {
+    case LIMIT_ALLOWED:
+        tell(r, TOLD_ALLOWED);
+        return NEXT;
+    case LIMIT_DELAYED:
+        tell(r, TOLD_DELAYED);
+        return wait_for_turn(r);
+    case LIMIT_REFUSED:
+        return refuse(r, TOLD_REFUSED, FAULT_RATE_LIMITED);
+    case LIMIT_UNKNOWN:
+        break;
+    }
+    return refuse(r, TOLD_UNAVAILABLE, FAULT_LIMITS_UNAVAILABLE);
+}
+
+static void ready(struct limit_ask *a) {
+    struct rate_step *r = container_of(a, struct rate_step, ask);
+    exchange_resume(r->step.x, judge(r));
+}
+
+static bool is_limit(const struct filter *f);
+
+/* A named limit may be met twice on one way, by group and route: a request counts once. */
+static bool counted_before(const struct rate_step *r) {
+    struct exchange *x = r->step.x;
+    for (unsigned i = 0; i < r->step.at; i++) {
+        const struct rate_step *b = is_limit(x->step[i]->filter) ? of(x->step[i]) : NULL;
+        if (b && b->asked && !b->step.filter->observe && span_eq(b->conf->id, r->conf->id) &&
+            span_eq(b->ask.key, r->ask.key))
+            return true;
+    }
+    return false;
+}
+
+static enum verdict ask(struct rate_step *r) {
+    struct exchange *x = r->step.x;
+    const struct rate_limit_conf *c = r->conf;
+    r->ask.limiter = c->limiter;
+    r->ask.key = key_of(c, x);
+    if (unlikely(x->told != NULL) && counted_before(r))
+        return NEXT;
+    r->ask.cost = c->cost_fixed ? c->cost_fixed : cost_of(c->cost, x);
+    r->ask.max_wait_ns = max_wait_ns(r);
+    r->ask.ops = &r->step.ops;
+    r->ask.ready = ready;
+    r->asked = true;
+    return limiter_ask(&r->ask) ? judge(r) : WAIT;
+}
+
+static enum verdict request(struct step *s) {
+    struct rate_step *r = of(s);
+    const struct caller *who = s->x->caller;
+    r->conf = rate_limit_of(s->filter->conf, who ? who->plan : SPAN_NONE);
+    if (!r->conf)
+        return NEXT;
+    return r->conf->reads_body ? WAIT_BODY : ask(r);
+}
+
+/* A body that is no JSON makes an expression that asks for it fail. */
+static enum verdict request_body(struct step *s) {
+    (void)facts_body(s->x);
+    return ask(of(s));
+}
+
+/* ---- the answer -------------------------------------------------------------------------------
+ */
+
+static bool refused_elsewhere(const struct exchange *x) {
+    switch ((unsigned)x->fault) {
+    case FAULT_RATE_LIMITED:
+    case FAULT_QUOTA_EXCEEDED:
+    case FAULT_CONCURRENCY_LIMITED:
+    case FAULT_LIMITS_UNAVAILABLE:
+    case FAULT_SERVICE_BUSY:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void give_back(struct rate_step *r) {
+    if (!r->counted || r->step.filter->ops->phase == PHASE_GUARD)
+        return;
+    r->counted = false;
+    limiter_refund(&r->ask);
+    r->told.remaining += r->ask.cost;
+    if (r->told.remaining > r->told.window[r->told.at].quota)
+        r->told.remaining = r->told.window[r->told.at].quota;
+}
+
+static void correct(struct rate_step *r) {
+    uint64_t cost = cost_of(r->conf->cost_after, r->step.x);
+    int64_t more = (int64_t)cost - (int64_t)r->ask.cost;
+    if (more)
+        limiter_correct(&r->ask, more);
+    if (more > 0 && (uint64_t)more >= r->told.remaining)
+        r->told.remaining = 0;
+    else
+        r->told.remaining -= (uint64_t)more;
+}
+
+static enum verdict response(struct step *s) {
+    struct rate_step *r = of(s);
+    if (!r->asked)
+        return NEXT;
+    if (refused_elsewhere(s->x))
+        give_back(r);
+    else if (r->conf->cost_after && r->counted && !s->x->fault)
+        correct(r);
+    limit_told_answer(s->x, &r->told);
+    return NEXT;
+}
+
+/* ---- the record -------------------------------------------------------------------------------
+ */
+
+static void attach(struct snapshot *s, const struct filter *f) {
+    limiter_attach(s, (struct rate_limit_conf *)(uintptr_t)f->conf, f->place);
+}
+static void detach(struct snapshot *s, const struct filter *f) {
+    (void)s;
+    limiter_detach((struct rate_limit_conf *)(uintptr_t)f->conf);
+}
+
+#define OPS(phase_)                                                                                \
+    {                                                                                              \
+        .name = "rate_limit", .phase = (phase_), .step_size = sizeof(struct rate_step),            \
+        .request = request, .request_body = request_body, .response = response, .attach = attach,  \
+        .detach = detach                                                                           \
+    }
+static const struct filter_ops ops = OPS(PHASE_ADMIT), early_ops = OPS(PHASE_GUARD);
+
+static bool is_limit(const struct filter *f) {
+    return f->ops == &ops || f->ops == &early_ops;
+}
+
+static const struct filter_ops *ops_of(const void *conf) {
+    return ((const struct rate_limit_conf *)conf)->early ? &early_ops : &ops;
+}
+
+const struct policy rate_limit_policy = {.name = "rate_limit",
+                                         .form = &rate_limit_object,
+                                         .ops = &ops,
+                                         .size = sizeof(struct rate_limit_conf),
+                                         .finish = rate_limit_finish,
+                                         .ops_of = ops_of,
+                                         .of_plans = rate_limit_of_plans};

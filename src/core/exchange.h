@@ -133,6 +133,7 @@ struct exchange {
     const struct service_conf *service; /* chosen by the back */
     struct span endpoint;               /* its address as text; lives as long as the exchange */
     unsigned attempts;
+    uint64_t queued_ns; /* it waited for turns: concurrency, protection of services */
     int upstream_status;
     struct facts facts;
     struct times t;

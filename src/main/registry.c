@@ -5,6 +5,7 @@
 #include "cli/status.h"
 #include "filter/authenticate.h"
 #include "filter/authorize.h"
+#include "filter/concurrency.h"
 #include "filter/cors.h"
 #include "filter/csrf.h"
 #include "filter/grpc.h"
@@ -26,9 +27,9 @@
 #include "observe/log.h"
 
 static const struct policy *const policies[] = {
-    &ip_policy,      &cors_policy,         &security_headers_policy,
-    &csrf_policy,    &authenticate_policy, &authorize_policy,
-    &rewrite_policy, &websocket_policy,    &grpc_policy};
+    &ip_policy,           &cors_policy,       &security_headers_policy, &csrf_policy,
+    &authenticate_policy, &authorize_policy,  &rewrite_policy,          &websocket_policy,
+    &grpc_policy,         &concurrency_policy};
 static const struct auth_kind *const kinds[] = {&api_key_kind,       &basic_kind,  &jwt_kind,
                                                 &mtls_kind,          &oidc_kind,   &signature_kind,
                                                 &auth_introspection, &auth_forward};

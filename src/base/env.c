@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
@@ -131,6 +132,18 @@ void *mem_realloc(void *p, size_t old, size_t n) {
 void mem_free(void *p) {
     if (p)
         env.release(p);
+}
+
+void *mem_map(size_t n) {
+    void *p =
+        mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    must(p != MAP_FAILED);
+    return p;
+}
+
+void mem_unmap(void *p, size_t n) {
+    if (p)
+        (void)munmap(p, n);
 }
 
 char *mem_text(const char *p, size_t n) {

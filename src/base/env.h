@@ -57,4 +57,7 @@ void *mem_alloc(size_t n);
 void *mem_realloc(void *p, size_t old, size_t n); /* keeps min(old, n) bytes, the rest is zero */
 must_use void *mem_try(size_t n);                 /* not zeroed; NULL: refuse the peer */
 void mem_free(void *p);                           /* NULL is fine */
-char *mem_text(const char *p, size_t n);          /* NUL-terminated copy */
+/* Zeroed memory that the system gives page by page as it is touched: for large tables. */
+void *mem_map(size_t n);
+void mem_unmap(void *p, size_t n);
+char *mem_text(const char *p, size_t n); /* NUL-terminated copy */

@@ -69,6 +69,9 @@ struct limit_counts {
 #undef C
 };
 struct limit_counts *limiter_counts(struct limiter *l, struct thread *t);
+/* Once for each ask that was answered, by who acts on it: counts the verdict (observed: it refused,
+ * and `mode: observe` let it pass) and the key (limit/hot.h). */
+void limiter_note(struct limit_ask *a, bool observed);
 
 /* For explain, metrics and the command line. Spans are good during the call. */
 struct limiter_state {
@@ -79,6 +82,10 @@ struct limiter_state {
     uint64_t memory; /* bytes of its tables */
 };
 void limiter_walk(void (*fn)(void *ctx, const struct limiter_state *), void *ctx);
+/* The hottest keys of the limit `id` (empty: of every limit), of each thread: add up equal ones. */
+struct hot_key;
+void limiter_hot(struct span id, void (*fn)(void *ctx, struct span id, const struct hot_key *),
+                 void *ctx);
 /* Forgets what the key has used of the limit `id` (empty: of every limit); how many windows had it.
  */
 unsigned limiter_reset(struct span id, struct span key);

@@ -1,0 +1,43 @@
+/*
+ * cells - a bounded table of counts by key, shared by all threads without a lock.
+ *
+ * A bucket is a cache line of four cells; a cell is a tag (the key's keyed hash) and a value that a
+ * rule understands (limit/window.h). Every change is one compare-and-swap of the whole cell, so
+ * counts are exact whoever else counts. A key that is new in a full bucket takes the cell that owes
+ * least, and inherits what it owes: nobody is told apart from his neighbours any more, but nobody
+ * begins anew either. So an evicted key finds, when it comes back, at least what it owed itself
+ * (the "space saving" rule of Metwally et al.). Memory is constant. Owner: lasting by its name.
+ * Thread: any.
+ */
+#pragma once
+#include "base/str.h"
+
+struct cells;
+
+/* How values are read: what they owe at a time (0: nothing, the cell is free), and the sum of two
+ * values of one key. Times in the unit of the rule. */
+struct cell_rule {
+    uint64_t (*owes)(const void *rule, uint64_t value, uint64_t now);
+    uint64_t (*join)(const void *rule, uint64_t value, uint64_t other, uint64_t now);
+    const void *rule;
+};
+
+/* Finds or makes; `keys` counts where it is made. One reference. */
+struct cells *cells_get(struct span name, uint32_t keys);
+void cells_unref(struct cells *t);
+uint32_t cells_size(const struct cells *t); /* cells; 16 bytes each */
+
+/* A change of one key's value; the struct is the caller's. */
+struct cell_change {
+    /* From `value` (0: the key is new) to *next; false: leave it as it is. May be called again. */
+    bool (*change)(struct cell_change *c, uint64_t value, uint64_t *next);
+    const struct cell_rule *rule;
+    uint64_t hash, now;
+    bool inherited; /* told: the key was new and its bucket full */
+};
+/* True: the change was made. */
+bool cells_change(struct cells *t, struct cell_change *c);
+/* Forgets the key; false: it was not there. */
+bool cells_forget(struct cells *t, uint64_t hash);
+/* Calls for every table whose name begins so, under the registry's lock. */
+void cells_each(struct span prefix, void (*fn)(struct cells *t, void *ctx), void *ctx);

@@ -180,7 +180,7 @@ static const char *detail(struct rate_step *r) {
 static void retry_after(struct rate_step *r) {
     struct exchange *x = r->step.x;
     uint64_t s = seconds_up(r->ask.answer.wait_ns);
-    if (r->ask.cost > r->conf->window[r->told.at].quota)
+    if (r->ask.cost > r->conf->window[r->told.at].quota || r->ask.answer.wait_ns == UINT64_MAX)
         return;
     struct own_field *f = arena_alloc(&x->arena, sizeof *f);
     *f = (struct own_field){SPAN("retry-after"),
@@ -193,9 +193,7 @@ static enum verdict refuse(struct rate_step *r, enum told_verdict v, enum fault 
     bool observe = r->step.filter->observe;
     tell(r, observe ? TOLD_OBSERVED : v);
     r->refused = true;
-    if (observe) {
-        count_add(limiter_counts(r->conf->limiter, r->step.x->thread)->observed, 1);
-    } else if (v == TOLD_REFUSED) {
+    if (!observe && v == TOLD_REFUSED) {
         limit_told_refusal(r->step.x);
         retry_after(r);
     }
@@ -261,7 +259,8 @@ static bool enough(const struct rate_step *r) {
 static enum verdict judge(struct rate_step *r) {
     enum limit_verdict v = r->ask.answer.verdict;
     if (!r->ask.cost && v != LIMIT_UNKNOWN)
-        v = enough(r) ? LIMIT_ALLOWED : LIMIT_REFUSED;
+        v = r->ask.answer.verdict = enough(r) ? LIMIT_ALLOWED : LIMIT_REFUSED;
+    limiter_note(&r->ask, r->step.filter->observe);
     r->counted = v == LIMIT_ALLOWED || v == LIMIT_DELAYED;
     switch (v) {
     case LIMIT_ALLOWED:

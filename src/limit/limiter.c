@@ -32,7 +32,7 @@ static void attach_one(struct snapshot *s, struct rate_limit_conf *c) {
     l->stats = lasting_get(&stats_kind, c->id);
     uint64_t memory = 0;
     for (unsigned i = 0; i < c->rates; i++) {
-        window_init(&l->window[i], c, &c->rate[i], 1);
+        window_init(&l->window[i], c, i, 1);
         l->cells[i] = cells_get(cells_name(&s->arena, c, i), one ? 1 : c->keys);
         memory += 16ull * cells_size(l->cells[i]);
     }
@@ -131,7 +131,7 @@ static void begin(struct asking *k, struct limit_ask *a, uint32_t share) {
     if (likely(share <= 1))
         return;
     for (unsigned i = 0; i < l->windows; i++)
-        window_init(&k->divided[i], l->conf, &l->conf->rate[i], share);
+        window_init(&k->divided[i], l->conf, i, share);
     k->window = k->divided;
 }
 

@@ -61,8 +61,9 @@ void limiter_refund(struct limit_ask *a);
 void limiter_correct(struct limit_ask *a, int64_t more);
 
 /* What became of asks, by thread: one writer each; `waiting`: delayed requests whose turn is still
- * to come (the filter counts those and `observed`). */
-#define LIMIT_COUNTS(C) C(allowed) C(refused) C(delayed) C(observed) C(away) C(shared_cells) C(waiting)
+ * to come (the filter counts those). */
+#define LIMIT_COUNTS(C)                                                                            \
+    C(allowed) C(refused) C(delayed) C(observed) C(away) C(shared_cells) C(waiting)
 struct limit_counts {
 #define C(name) _Atomic uint64_t name;
     LIMIT_COUNTS(C)

@@ -154,9 +154,9 @@ static uint64_t join(const void *rule, uint64_t value, uint64_t other, uint64_t 
     return (value > now ? value : now) + (other > now ? other - now : 0);
 }
 
-void window_init(struct window *w, const struct rate_limit_conf *c, const struct schema_rate *r,
-                 uint32_t share) {
-    uint64_t burst = c->burst && c->algorithm == LIMIT_GCRA ? c->burst : r->count;
+void window_init(struct window *w, const struct rate_limit_conf *c, uint32_t at, uint32_t share) {
+    const struct schema_rate *r = &c->rate[at];
+    uint64_t burst = rate_limit_burst(c, at);
     burst = burst / share ? burst / share : 1;
     *w = (struct window){.algorithm = (enum limit_algorithm)c->algorithm,
                          .count = r->count,

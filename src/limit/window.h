@@ -22,10 +22,9 @@ struct window {
     struct cell_rule rule;
 };
 
-/* For a rate of which this gateway has but the `share`-th part (1: all of it). Parts together are
- * never more than the whole, unless that is less than 1 each. */
-void window_init(struct window *w, const struct rate_limit_conf *c, const struct schema_rate *r,
-                 uint32_t share);
+/* For the rate at this place, of which this gateway has but the `share`-th part (1: all of it).
+ * Parts together are never more than the whole, unless that is less than 1 each. */
+void window_init(struct window *w, const struct rate_limit_conf *c, uint32_t at, uint32_t share);
 
 struct window_time { /* of one moment */
     uint64_t mono;   /* ns on the loop's clock */

@@ -10,6 +10,7 @@
 #include "filter/csrf.h"
 #include "filter/grpc.h"
 #include "filter/ip.h"
+#include "filter/rate_limit.h"
 #include "filter/rewrite.h"
 #include "filter/security_headers.h"
 #include "filter/websocket.h"
@@ -26,10 +27,21 @@
 #include "main/run.h"
 #include "observe/log.h"
 
+/* clang-format off: a line each */
 static const struct policy *const policies[] = {
-    &ip_policy,           &cors_policy,       &security_headers_policy, &csrf_policy,
-    &authenticate_policy, &authorize_policy,  &rewrite_policy,          &websocket_policy,
-    &grpc_policy,         &concurrency_policy};
+    &ip_policy,
+    &cors_policy,
+    &security_headers_policy,
+    &csrf_policy,
+    &authenticate_policy,
+    &authorize_policy,
+    &rate_limit_policy,
+    &concurrency_policy,
+    &rewrite_policy,
+    &websocket_policy,
+    &grpc_policy,
+};
+/* clang-format on */
 static const struct auth_kind *const kinds[] = {&api_key_kind,       &basic_kind,  &jwt_kind,
                                                 &mtls_kind,          &oidc_kind,   &signature_kind,
                                                 &auth_introspection, &auth_forward};

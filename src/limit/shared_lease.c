@@ -35,6 +35,11 @@ static struct lease_cell *stalest(struct lease_cell *set_of) {
     return oldest;
 }
 
+static void lose(struct lease_table *t, uint64_t tokens) {
+    if (tokens && t->lost)
+        atomic_fetch_add_explicit(t->lost, tokens, memory_order_relaxed);
+}
+
 static uint64_t never_zero(uint64_t hash) {
     return hash ? hash : 1;
 }
@@ -46,8 +51,7 @@ struct lease_cell *lease_find(struct lease_table *t, uint64_t hash, uint64_t now
         if (get(&cells[i].key) == hash)
             return &cells[i];
     struct lease_cell *c = stalest(cells);
-    uint64_t was = get(&c->grant);
-    atomic_fetch_add_explicit(&t->lost, was >> TOKENS_SHIFT, memory_order_relaxed);
+    lose(t, get(&c->grant) >> TOKENS_SHIFT);
     set(&c->grant, pack(0, (now_ms + LEASE_LIFE_MS) / UNTIL_MS, hash));
     set(&c->demand, now_ms & UINT32_MAX);
     set(&c->fetching_until_ms, 0);
@@ -114,21 +118,20 @@ void lease_fetched_none(struct lease_cell *c, uint64_t hash) {
         set(&c->fetching_until_ms, 0);
 }
 
-void lease_put(struct lease_table *t, struct lease_cell *c, uint64_t hash, uint64_t tokens,
-               uint64_t now_ms) {
-    uint64_t was = get(&c->grant), have, lost;
-    hash = never_zero(hash);
+void lease_put(struct lease_table *t, struct lease_cell *c, const struct lease_put *put) {
+    uint64_t was = get(&c->grant), hash = never_zero(put->hash);
+    uint64_t most = put->most < LEASE_MAX ? put->most : LEASE_MAX, sum, lost;
     if (get(&c->key) != hash) { /* another key has the cell now */
-        atomic_fetch_add_explicit(&t->lost, tokens, memory_order_relaxed);
+        lose(t, put->tokens);
         return;
     }
-    uint64_t until = (now_ms + LEASE_LIFE_MS) / UNTIL_MS, sum;
+    uint64_t until = (put->now_ms + LEASE_LIFE_MS) / UNTIL_MS;
     do {
-        have = tokens_of(was, hash, now_ms);
-        lost = have ? 0 : was >> TOKENS_SHIFT;
-        sum = have + tokens < LEASE_MAX ? have + tokens : LEASE_MAX;
+        uint64_t have = tokens_of(was, hash, put->now_ms);
+        sum = have + put->tokens < most ? have + put->tokens : have > most ? have : most;
+        lost = (was >> TOKENS_SHIFT) + put->tokens - sum;
     } while (!swap(&c->grant, &was, pack(sum, until, hash)));
-    atomic_fetch_add_explicit(&t->lost, lost, memory_order_relaxed);
+    lose(t, lost);
     set(&c->fetching_until_ms, 0);
 }
 

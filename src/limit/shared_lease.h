@@ -34,7 +34,7 @@ struct lease_cell {
 };
 struct lease_table {
     struct lease_cell cell[LEASE_SETS][LEASE_WAYS];
-    _Atomic uint64_t lost; /* tokens that ran out unused */
+    _Atomic uint64_t *lost; /* tokens that ran out unused are counted there */
 };
 
 /* The key's cell, its own or that of the one that waits longest for use. */
@@ -45,7 +45,10 @@ bool lease_take(struct lease_cell *c, uint64_t hash, uint64_t cost, uint64_t now
 /* How many to fetch now, at most so that `most` are here; 0: none, or another fetches. Whoever got
  * a number ends with lease_put or lease_fetched_none. */
 uint64_t lease_want(struct lease_cell *c, uint64_t hash, uint64_t most, uint64_t now_ms);
-void lease_put(struct lease_table *t, struct lease_cell *c, uint64_t hash, uint64_t tokens,
-               uint64_t now_ms);
+/* `most`: as in lease_want; what would be more is lost. */
+struct lease_put {
+    uint64_t hash, tokens, most, now_ms;
+};
+void lease_put(struct lease_table *t, struct lease_cell *c, const struct lease_put *put);
 void lease_fetched_none(struct lease_cell *c, uint64_t hash);
 void lease_clear(struct lease_table *t);

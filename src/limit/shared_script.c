@@ -35,7 +35,7 @@ static const struct redis_script script = {
               "    f, g, h = tonumber(f), tonumber(g), tonumber(h) or 0\n"
               "  end\n"
               "  if kind == 'g' then\n"
-              "    local debt = f\n"
+              "    local debt = h > 0 and h ~= y and ceil(f * y / h) or f\n"
               "    if now > g then debt = max(0, debt - (now - g) * y) end\n"
               "    debt = debt + max(0, min(owed, z) * x - age * y)\n"
               "    local over = debt + cost * x - z * x\n"
@@ -45,14 +45,14 @@ static const struct redis_script script = {
               "  else\n"
               "    local b, cur, prev = floor(now / y), g, h\n"
               "    if v and f < b then\n"
-              "      prev = f == b - 1 and cur or 0\n"
+              "      prev = kind == 's' and f == b - 1 and cur or 0\n"
               "      cur = 0\n"
               "    elseif v and f > b then\n"
               "      b = f\n"
               "    end\n"
               "    local told = floor((now - age) / y)\n"
               "    if told == b then cur = cur + min(owed, x)\n"
-              "    elseif told == b - 1 then prev = prev + min(owed, x) end\n"
+              "    elseif kind == 's' and told == b - 1 then prev = prev + min(owed, x) end\n"
               "    local rest = min(y, (b + 1) * y - now)\n"
               "    local weighed = kind == 's' and ceil(prev * rest / y) or 0\n"
               "    local wait = 0\n"
@@ -72,10 +72,8 @@ static const struct redis_script script = {
               "end\n"
               "local verdict, place, wait, least = 0, 1, 0, nil\n"
               "for i = 1, #w do\n"
-              "  if w[i].wait > wait then\n"
-              "    place, wait = i, w[i].wait\n"
-              "    verdict = max(verdict, w[i].kind == 'g' and 1 or 2)\n"
-              "  end\n"
+              "  if w[i].wait > 0 then verdict = max(verdict, w[i].kind == 'g' and 1 or 2) end\n"
+              "  if w[i].wait > wait then place, wait = i, w[i].wait end\n"
               "end\n"
               "if wait > most then verdict = 2 end\n"
               "if force then verdict, wait = 0, 0 end\n"
@@ -93,7 +91,7 @@ static const struct redis_script script = {
               "  if s.kind == 'g' then\n"
               "    s.used = max(0, min(s.used + count * s.token, 4503599627370496))\n"
               "    s.reset = ceil(s.used / s.us)\n"
-              "    s.text = string.format('%.0f %.0f', s.used, now)\n"
+              "    s.text = string.format('%.0f %.0f %.0f', s.used, now, s.us)\n"
               "  else\n"
               "    s.used = max(0, s.used + count)\n"
               "    s.reset = s.used == 0 and s.prev == 0 and 0 or s.rest\n"
@@ -145,15 +143,15 @@ static void gcra_units(struct shared_window *w, uint64_t count, uint64_t per_us)
     w->x = (uint64_t)(((unsigned __int128)per_us * w->y + count - 1) / count);
 }
 
-static void window_make(struct shared_window *w, const struct rate_limit_conf *c,
-                        const struct schema_rate *r) {
+static void window_make(struct shared_window *w, const struct rate_limit_conf *c, unsigned at) {
+    const struct schema_rate *r = &c->rate[at];
     uint64_t per_us = r->per_ms * US_PER_MS;
     w->kind = c->algorithm == LIMIT_GCRA ? 'g' : c->algorithm == LIMIT_SLIDING_WINDOW ? 's' : 'f';
     w->x = r->count;
     w->y = per_us;
     w->z = 0;
     if (w->kind == 'g') {
-        w->z = c->burst ? c->burst : r->count;
+        w->z = rate_limit_burst(c, at);
         gcra_units(w, r->count, per_us);
     }
 }
@@ -184,7 +182,7 @@ void shared_windows_make(struct arena *a, struct shared_windows *w,
     w->count = c->rates;
     for (unsigned i = 0; i < c->rates; i++) {
         struct shared_window *s = &w->window[i];
-        window_make(s, c, &c->rate[i]);
+        window_make(s, c, i);
         s->word[0] = arena_span(a, span_of(&s->kind, 1));
         s->word[1] = text(a, "%" PRIu64, s->x);
         s->word[2] = text(a, "%" PRIu64, s->y);

@@ -4,7 +4,8 @@
  * One Lua script judges all windows of a limit in one step, by the store's own clock: all of them
  * count, or none. A window is a text under a key of its own that is gone when nothing is left to
  * remember. Numbers in Lua are doubles, exact below 2^53, so a GCRA window counts its debt in ticks
- * of which a token and a microsecond are both whole numbers: "DEBT AT". The others are counts of
+ * of which a token and a microsecond are both whole numbers: "DEBT AT TICKS", the last being those
+ * of a microsecond, so that debts stay what they are when a rate changes. The others are counts of
  * windows since the epoch: "WINDOW NOW BEFORE". Owner: the snapshot's arena. Thread: any.
  */
 #pragma once

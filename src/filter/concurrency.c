@@ -1,4 +1,5 @@
 #include "filter/concurrency.h"
+#include "core/asker.h"
 #include "core/authenticator.h"
 #include "core/facts.h"
 
@@ -124,22 +125,6 @@ static struct span text_of(const struct template *t, struct exchange *x) {
     return template_eval(t, &x->arena, &v, KEY_MAX, &out) ? out : SPAN("");
 }
 
-static struct span usual_key(struct exchange *x) {
-    const struct caller *c = x->caller;
-    char buf[ADDRESS_TEXT_MAX];
-    if (c && c->name.n)
-        return c->name;
-    const struct value *sub =
-        c && c->claims.kind == VALUE_MAP ? value_find(&c->claims, SPAN("sub")) : NULL;
-    if (sub && sub->kind == VALUE_STRING && sub->n)
-        return value_span(sub);
-    return arena_span(&x->arena, address_text(&x->facts.client, buf, false));
-}
-
-static struct span key_of(const struct concurrency_conf *c, struct exchange *x) {
-    return c->key ? text_of(c->key, x) : usual_key(x);
-}
-
 static const struct filter_ops ops; /* below */
 
 /* By group and route, under one name: the turn that it has is enough. */
@@ -200,7 +185,7 @@ static enum verdict request(struct step *s) {
     uint32_t most = limit_of(c, x);
     if (!most)
         return NEXT;
-    struct span of_key = key_of(c, x);
+    struct span of_key = asker_key_of(c->key, x);
     if (has_turn(s, of_key))
         return NEXT;
     struct turn_ask ask = {.limit = most, .ops = &s->ops, .class = TURN_NORMAL};

@@ -1,10 +1,10 @@
 #include "filter/rate_limit.h"
+#include "core/asker.h"
 #include "core/authenticator.h"
 #include "core/facts.h"
 #include "core/thread.h"
 #include "limit/limiter.h"
 
-enum { KEY_MAX = 65536, COST_MAX = 1000000000 };
 #define SECOND_NS 1000000000ull
 
 struct rate_step {
@@ -19,125 +19,6 @@ struct rate_step {
 
 static struct rate_step *of(struct step *s) {
     return container_of(s, struct rate_step, step);
-}
-
-/* ---- the key ----------------------------------------------------------------------------------
- */
-
-static bool is_mapped(const unsigned char ip[16]) {
-    static const unsigned char prefix[12] = {[10] = 0xff, [11] = 0xff};
-    return memcmp(ip, prefix, sizeof prefix) == 0;
-}
-
-/* One customer has at least a /64, so its other half says nothing of who it is. */
-static struct span address_key(struct exchange *x) {
-    const struct address *c = x->facts.client.len ? &x->facts.client : &x->facts.peer;
-    unsigned char ip[16];
-    char buf[ADDRESS_TEXT_MAX];
-    struct address a;
-    if (!address_ip16(c, ip))
-        return SPAN("local"); /* by a unix socket */
-    if (is_mapped(ip)) {
-        a = (struct address){.len = sizeof a.in};
-        a.in.sin_family = AF_INET;
-        memcpy(&a.in.sin_addr, ip + 12, 4);
-        return arena_span(&x->arena, address_text(&a, buf, false));
-    }
-    memset(ip + 8, 0, 8);
-    a = (struct address){.len = sizeof a.in6};
-    a.in6.sin6_family = AF_INET6;
-    memcpy(&a.in6.sin6_addr, ip, 16);
-    return span_z(arena_fmt(&x->arena, "%.*s/64", SPAN_ARG(address_text(&a, buf, false))));
-}
-
-static struct span joined(struct arena *a, struct span kind, struct span by, struct span name) {
-    size_t max = kind.n + by.n + name.n + 2;
-    struct str s = str_on(arena_alloc(a, max), max);
-    str_add(&s, kind);
-    str_add(&s, by);
-    if (by.n)
-        str_char(&s, ':');
-    str_add(&s, name);
-    return str_span(&s);
-}
-
-struct span rate_limit_usual_key(struct exchange *x) {
-    const struct caller *c = x->caller;
-    if (c && c->name.n)
-        return joined(&x->arena, SPAN("consumer:"), SPAN_NONE, c->name);
-    const struct value *sub =
-        c && c->claims.kind == VALUE_MAP ? value_find(&c->claims, SPAN("sub")) : NULL;
-    if (sub && sub->kind == VALUE_STRING && sub->n)
-        return joined(&x->arena, SPAN("sub:"), c->by ? c->by->name : SPAN_NONE, value_span(sub));
-    return address_key(x);
-}
-
-/* As facts_values, but for addresses: IPv6 by its /64, mapped IPv4 as IPv4. */
-static bool get(void *ctx, struct arena *a, const struct expr_ref *ref, struct value *out) {
-    struct exchange *x = ctx;
-    struct template_values v = facts_values(x);
-    if (!v.get(v.ctx, a, ref, out))
-        return false;
-    if (out->kind != VALUE_IP || out->n != 16)
-        return true;
-    if (is_mapped(out->ip)) {
-        out->ip += 12;
-        out->n = 4;
-        return true;
-    }
-    unsigned char *cut = arena_zero(a, 16);
-    memcpy(cut, out->ip, 8);
-    out->ip = cut;
-    return true;
-}
-
-static struct span key_of(const struct rate_limit_conf *c, struct exchange *x) {
-    struct template_values v = facts_values(x);
-    struct span key;
-    if (!c->key)
-        return rate_limit_usual_key(x);
-    v.get = get;
-    v.get_encoded = NULL;
-    return template_eval(c->key, &x->arena, &v, KEY_MAX, &key) ? key : SPAN("");
-}
-
-/* ---- what it costs ----------------------------------------------------------------------------
- */
-
-static bool number_of(const struct value *v, uint64_t *out) {
-    switch ((unsigned)v->kind) {
-    case VALUE_INT:
-        *out = (uint64_t)v->i;
-        return v->i >= 0;
-    case VALUE_UINT:
-        *out = v->u;
-        return true;
-    case VALUE_DOUBLE: /* part of a token counts as one */
-        if (!(v->d >= 0))
-            return false;
-        *out = v->d >= COST_MAX ? COST_MAX : (uint64_t)v->d + (v->d > (double)(uint64_t)v->d);
-        return true;
-    case VALUE_STRING:
-        return parse_dec(span_trim(value_span(v)), UINT64_MAX, out);
-    default:
-        return false;
-    }
-}
-
-/* What is no number counts 1. */
-static uint64_t cost_of(const struct template *t, struct exchange *x) {
-    struct template_values v = facts_values(x);
-    struct value out;
-    uint64_t n;
-    enum template_result r = template_value(t, &x->arena, &v, KEY_MAX, &out, NULL);
-    if (r != TEMPLATE_FINE && r != TEMPLATE_NULL)
-        return 1; /* told already */
-    out = r == TEMPLATE_FINE ? value_settle(out) : VALUE_NOTHING;
-    if (number_of(&out, &n))
-        return n < COST_MAX ? n : COST_MAX;
-    facts_failed(x, t->source,
-                 &(struct expr_error){.text = "it gives no number from 0; that counts 1"});
-    return 1;
 }
 
 /* ---- telling ----------------------------------------------------------------------------------
@@ -300,10 +181,10 @@ static enum verdict ask(struct rate_step *r) {
     struct exchange *x = r->step.x;
     const struct rate_limit_conf *c = r->conf;
     r->ask.limiter = c->limiter;
-    r->ask.key = key_of(c, x);
+    r->ask.key = asker_key_of(c->key, x);
     if (unlikely(x->told != NULL) && counted_before(r))
         return NEXT;
-    r->ask.cost = c->cost_fixed ? c->cost_fixed : cost_of(c->cost, x);
+    r->ask.cost = c->cost_fixed ? c->cost_fixed : asker_cost(c->cost, x);
     r->ask.max_wait_ns = max_wait_ns(r);
     r->ask.ops = &r->step.ops;
     r->ask.ready = ready;
@@ -353,7 +234,7 @@ static void give_back(struct rate_step *r) {
 }
 
 static void correct(struct rate_step *r) {
-    uint64_t cost = cost_of(r->conf->cost_after, r->step.x);
+    uint64_t cost = asker_cost(r->conf->cost_after, r->step.x);
     int64_t more = (int64_t)cost - (int64_t)r->ask.cost;
     if (more)
         limiter_correct(&r->ask, more);

@@ -83,6 +83,7 @@ void page_metrics(struct text *t, const struct snapshot *s) {
     metric_family(t, omitted, "gauge", "Endpoints without samples here: there are too many");
     metric_u64(t, omitted, NULL, 0, count > METRIC_ENDPOINTS ? count - METRIC_ENDPOINTS : 0);
     page_keys_metrics(t);
+    page_limits_metrics(t);
 }
 
 /* /status */

@@ -13,4 +13,6 @@ void page_status_text(struct text *t, const struct snapshot *s);
 void page_keys_metrics(struct text *t);
 void page_keys_status(struct text *t);
 void page_keys_text(struct text *t);
+/* limits_page.c */
+void page_limits_metrics(struct text *t);
 void page_routes(struct text *t, const struct snapshot *s);

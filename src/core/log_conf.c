@@ -4,6 +4,9 @@ const struct log_field_info log_field_table[LOG_FIELD_COUNT] = {
 #define F(name, doc) {{#name, sizeof #name - 1}, doc},
     LOG_FIELD_LIST(F)
 #undef F
+#define F(id, name, doc) {SPAN(name), doc},
+        LOG_DOTTED_LIST(F)
+#undef F
 };
 
 const int log_fields_shipped[LOG_SHIPPED_COUNT] = {

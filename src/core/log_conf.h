@@ -58,12 +58,21 @@
     F(user_agent, "the request's User-Agent")                                                      \
     F(referer, "the request's Referer")                                                            \
     F(generation, "number of the configuration that was in force")
+/* Those whose names have a point. */
+#define LOG_DOTTED_LIST(F)                                                                         \
+    F(limit_name, "limit.name",                                                                    \
+      "the rate limit or quota that refused, else the one with least left; null: none was asked")  \
+    F(limit_remaining, "limit.remaining", "what was left of it, in requests or what they cost")    \
+    F(limit_verdict, "limit.verdict", "allowed, delayed, observed, refused or unavailable")
 
 enum log_field {
 #define F(name, doc) LOG_FIELD_##name,
     LOG_FIELD_LIST(F)
 #undef F
-        LOG_FIELD_COUNT
+#define F(id, name, doc) LOG_FIELD_##id,
+        LOG_DOTTED_LIST(F)
+#undef F
+            LOG_FIELD_COUNT
 };
 
 struct log_field_info {

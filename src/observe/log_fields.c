@@ -1,6 +1,7 @@
 #include "observe/log_fields.h"
 #include "base/log.h"
 #include "core/authenticator.h"
+#include "core/told.h"
 #include "observe/log.h"
 
 static const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
@@ -286,6 +287,21 @@ WRITE(referer) {
 WRITE(generation) {
     str_u64(out, l->r->snapshot ? l->r->snapshot->generation : 0);
 }
+WRITE(limit_name) {
+    const struct limit_told *t = limit_told_tightest(l->x);
+    put_quoted(out, t ? t->id : SPAN_NONE);
+}
+WRITE(limit_remaining) {
+    const struct limit_told *t = limit_told_tightest(l->x);
+    if (t)
+        str_u64(out, t->remaining);
+    else
+        str_lit(out, "null");
+}
+WRITE(limit_verdict) {
+    const struct limit_told *t = limit_told_tightest(l->x);
+    put_quoted(out, t ? span_z(told_verdict_name(t->verdict)) : SPAN_NONE);
+}
 
 static const struct field_writer {
     struct span key; /* with the comma before it */
@@ -293,6 +309,9 @@ static const struct field_writer {
 } writers[LOG_FIELD_COUNT] = {
 #define F(name, doc) {{",\"" #name "\":", sizeof ",\"" #name "\":" - 1}, write_##name},
     LOG_FIELD_LIST(F)
+#undef F
+#define F(id, name, doc) {SPAN(",\"" name "\":"), write_##id},
+        LOG_DOTTED_LIST(F)
 #undef F
 };
 

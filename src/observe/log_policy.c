@@ -10,7 +10,10 @@ static const struct schema_word names[] = {
 #define F(name, doc) {#name, LOG_FIELD_##name, false},
     LOG_FIELD_LIST(F)
 #undef F
-        {NULL, 0, false}};
+#define F(id, name, doc) {name, LOG_FIELD_##id, false},
+        LOG_DOTTED_LIST(F)
+#undef F
+            {NULL, 0, false}};
 
 static const struct schema_type file = {.kind = SCHEMA_FILE, .what = "a path of a log file"};
 static const struct schema_type format = {.kind = SCHEMA_ENUM, .words = formats};

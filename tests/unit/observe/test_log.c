@@ -210,6 +210,9 @@ static void every_field(void **state) {
         {LOG_FIELD_observed, "null"},
         {LOG_FIELD_referer, "null"},
         {LOG_FIELD_generation, "7"},
+        {LOG_FIELD_limit_name, "null"},
+        {LOG_FIELD_limit_remaining, "null"},
+        {LOG_FIELD_limit_verdict, "null"},
     };
     (void)state;
     assert_int_equal(array_len(row) + LOG_SHIPPED_COUNT, LOG_FIELD_COUNT); /* none is forgotten */

@@ -78,6 +78,10 @@ struct span explain_policy(struct arena *a, const struct filter *f);
 /* What `grpc: {web: auto}` came to; NULL: the filter is not about gRPC, or off. */
 const char *explain_grpc_web(const struct filter *f);
 
+/* explain_limit.c: what a rate limit counts together, and how much; nothing of other policies. */
+void explain_print_limit(const struct explained *e, const struct filter *f);
+void explain_put_limits(struct jout *j, const struct explained *e); /* "limits": [..] */
+
 /* "header x-beta" of a miss, and what was wanted. */
 const char *explain_why(const struct miss *m);
 

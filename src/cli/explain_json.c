@@ -67,7 +67,7 @@ void explain_put_shipped(struct jout *j, const struct schema_field *f) {
 static void put_policy(struct jout *j, const struct explained *e, const struct filter *f) {
     const struct route *r = e->found.route;
     const char *web = explain_grpc_web(f);
-    if (!explain_set(r->settings, r->setting_count, f->ops->name)) {
+    if (!f->of_plans && !explain_set(r->settings, r->setting_count, f->ops->name)) {
         jout_open(j, NULL, '{');
         jout_text(j, "name", span_z(f->ops->name));
         jout_text(j, "value", explain_policy(&e->x->arena, f));
@@ -120,6 +120,7 @@ static void put_route(struct jout *j, const struct explained *e) {
     jout_close(j, '}');
     jout_close(j, '}');
     put_policies(j, e);
+    explain_put_limits(j, e);
     jout_open(j, "settings", '[');
     for (uint32_t i = 0; i < r->setting_count; i++)
         explain_put_setting(j, &r->settings[i]);

@@ -62,19 +62,13 @@ static void print_captures(const struct explained *e) {
         printf("  path.%.*s = %.*s\n", SPAN_ARG(r->capture_name[i]), SPAN_ARG(e->found.capture[i]));
 }
 
-/* Of a policy whose levels add up each level has its own setting, in the same order. */
+/* Of a policy whose levels add up each level has its own setting; what plans grant has none. */
 static const struct setting *setting_of(const struct route *r, const struct filter *f) {
-    const struct setting *found = NULL;
-    unsigned nth = 0;
-    for (const struct filter *k = route_whole(r)->filter; k < f; k++)
-        nth += k->ops == f->ops;
     for (uint32_t i = 0; i < r->setting_count; i++)
-        if (span_eq(r->settings[i].name, span_z(f->ops->name))) {
-            found = &r->settings[i];
-            if (nth-- == 0)
-                break;
-        }
-    return found;
+        if (span_eq(r->settings[i].name, span_z(f->ops->name)) &&
+            span_eq(r->settings[i].place, f->place))
+            return &r->settings[i];
+    return NULL;
 }
 
 void explain_print_setting(const struct setting *s) {
@@ -105,10 +99,13 @@ static void print_policy(const struct explained *e, const struct filter *f) {
     const char *web = explain_grpc_web(f);
     if (s) {
         explain_print_setting(s);
+    } else if (f->of_plans) {
+        printf("  %-18s %-32s plans\n", f->ops->name, "of the caller's plan");
     } else {
         struct span form = explain_policy(&e->x->arena, f);
         printf("  %-18s %-32.*s shipped\n", f->ops->name, SPAN_ARG(form));
     }
+    explain_print_limit(e, f);
     print_when(e, f);
     if (f->observe)
         printf("  %-18s observed only\n", "");

@@ -158,6 +158,7 @@ static void note_one(struct leaf *l, struct span name, const struct pair *p,
     l->setting[l->settings++] = (struct setting){.name = name,
                                                  .value = show_flow(l->b->arena, p->value, f),
                                                  .origin = origin,
+                                                 .place = l->place,
                                                  .where = build_where(l->b, p->value)};
 }
 

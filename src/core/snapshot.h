@@ -176,6 +176,7 @@ struct setting {
     struct span name;   /* "request_timeout", "rewrite" */
     struct span value;  /* as YAML flow text, secrets hidden */
     struct span origin; /* "default", "defaults", "group routes[1]", "route", "policies.api" */
+    struct span place;  /* of a policy: struct filter's */
     struct where where;
 };
 

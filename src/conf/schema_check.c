@@ -203,6 +203,38 @@ static bool printable(struct span s) {
     return s.n > 0 && s.n <= 256;
 }
 
+/* The name in `n`, a value or a key, must stand elsewhere. */
+static void check_ref(struct checker *c, enum schema_refers r, struct node *n) {
+    static const enum diag_code codes[] = {
+        [REFERS_NOTHING] = DIAG_E0301,       [REFERS_SERVICE] = DIAG_E0301,
+        [REFERS_LISTENER] = DIAG_E0302,      [REFERS_POLICY_SET] = DIAG_E0303,
+        [REFERS_AUTHENTICATOR] = DIAG_E0304, [REFERS_PLAN] = DIAG_E0304,
+    };
+    static const char *const what[] = {
+        [REFERS_NOTHING] = "thing",
+        [REFERS_SERVICE] = "service",
+        [REFERS_LISTENER] = "listener",
+        [REFERS_POLICY_SET] = "policy set",
+        [REFERS_AUTHENTICATOR] = "authenticator",
+        [REFERS_PLAN] = "plan",
+    };
+    struct span name = node_plain(n);
+    if (!c->names || n->bad || map_get(&c->names->map[r], name))
+        return;
+    struct diag *d =
+        diag_add(c->diags, codes[r], n->at, "there is no %s \"%.*s\"", what[r], SPAN_ARG(name));
+    n->bad = true;
+    const char *best = NULL;
+    for (uint32_t i = 0; i < c->names->count[r] && i < 10000 && !best; i++) {
+        const char *word = c->names->name[r][i].p;
+        best = diag_guess(name, &word, 1);
+    }
+    if (best)
+        diag_help(c->diags, d, "did you mean \"%s\"?", best);
+    else if (!c->names->count[r])
+        diag_help(c->diags, d, "no %s is defined at all", what[r]);
+}
+
 static void check_map(struct checker *c, const struct todo *t) {
     struct node *n = schema_long(c->arena, c->diags, t->type, t->node);
     if (n->kind != NODE_MAP) {
@@ -220,6 +252,8 @@ static void check_map(struct checker *c, const struct todo *t) {
         } else if (!printable(key->text)) {
             diag_add(c->diags, DIAG_E0218, key->at,
                      "a name has 1 to 256 bytes and no control characters");
+        } else if (t->type->refers) {
+            check_ref(c, t->type->refers, n->pair[i].key);
         }
         if (!node_null(n->pair[i].value) || t->type->of->kind == SCHEMA_ANY)
             push(c, (struct todo){t->type->of, NULL, n->pair[i].value, t->later});
@@ -245,38 +279,6 @@ static void check_list(struct checker *c, const struct todo *t) {
                  n->count, (unsigned long long)t->type->max);
     for (uint32_t i = 0; i < n->count; i++)
         push(c, (struct todo){t->type->of, t->field, n->item[i], t->later});
-}
-
-static void check_ref(struct checker *c, const struct todo *t) {
-    static const enum diag_code codes[] = {
-        [REFERS_NOTHING] = DIAG_E0301,       [REFERS_SERVICE] = DIAG_E0301,
-        [REFERS_LISTENER] = DIAG_E0302,      [REFERS_POLICY_SET] = DIAG_E0303,
-        [REFERS_AUTHENTICATOR] = DIAG_E0304, [REFERS_PLAN] = DIAG_E0304,
-    };
-    static const char *const what[] = {
-        [REFERS_NOTHING] = "thing",
-        [REFERS_SERVICE] = "service",
-        [REFERS_LISTENER] = "listener",
-        [REFERS_POLICY_SET] = "policy set",
-        [REFERS_AUTHENTICATOR] = "authenticator",
-        [REFERS_PLAN] = "plan",
-    };
-    enum schema_refers r = t->type->refers;
-    struct span name = node_plain(t->node);
-    if (!c->names || t->node->bad || map_get(&c->names->map[r], name))
-        return;
-    struct diag *d = diag_add(c->diags, codes[r], t->node->at, "there is no %s \"%.*s\"", what[r],
-                              SPAN_ARG(name));
-    t->node->bad = true;
-    const char *best = NULL;
-    for (uint32_t i = 0; i < c->names->count[r] && i < 10000 && !best; i++) {
-        const char *word = c->names->name[r][i].p;
-        best = diag_guess(name, &word, 1);
-    }
-    if (best)
-        diag_help(c->diags, d, "did you mean \"%s\"?", best);
-    else if (!c->names->count[r])
-        diag_help(c->diags, d, "no %s is defined at all", what[r]);
 }
 
 static void check_one(struct checker *c, struct todo t) {
@@ -306,7 +308,7 @@ static void check_one(struct checker *c, struct todo t) {
     else if (schema_scalar(c->arena, c->diags, chosen, t.field ? t.field->width : 0, t.node,
                            NULL) &&
              chosen->kind == SCHEMA_REF)
-        check_ref(c, &t);
+        check_ref(c, chosen->refers, t.node);
 }
 
 void schema_check(struct arena *a, struct diag_list *d, const struct schema_names *names,

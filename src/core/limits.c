@@ -159,6 +159,7 @@ static const struct schema_type plans = {.kind = SCHEMA_MAP,
                                          .of = &plan_type,
                                          .size = sizeof(struct rate_limit_plan),
                                          .name_at = offsetof(struct rate_limit_plan, name),
+                                         .refers = REFERS_PLAN,
                                          .what = "a map of plans"};
 
 static const struct schema_field fields[] = {

@@ -98,10 +98,10 @@ struct schema_type {
     const struct schema_object *object;
     const struct schema_word *words;         /* ENUM; ends with a NULL word */
     const struct schema_type *const *choice; /* ONE_OF; ends with NULL */
-    enum schema_refers refers;
-    enum template_place place; /* TEMPLATE, ANY */
-    unsigned scopes;           /* TEMPLATE, ANY, CEL: enum fact_scope */
-    bool condition;            /* CEL: must be a bool */
+    enum schema_refers refers;               /* REF; MAP: its keys */
+    enum template_place place;               /* TEMPLATE, ANY */
+    unsigned scopes;                         /* TEMPLATE, ANY, CEL: enum fact_scope */
+    bool condition;                          /* CEL: must be a bool */
 };
 
 struct schema_field {

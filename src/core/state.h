@@ -27,7 +27,10 @@ struct state_conf {
     struct span master; /* STATE_SENTINEL: the name of the set */
     struct span user, password, sentinel_password;
     uint32_t database;
-    struct tls_client *tls; /* NULL: clear text */
+    bool tls;
+    struct span ca, tls_name; /* empty: the system's roots; the node's host */
+    const struct address *dns_server; /* those of the snapshot */
+    uint32_t dns_servers;
     struct span prefix;     /* of every key: "sluice:" */
     uint64_t timeout_ms;    /* of one ask */
     struct span shown;      /* as written, without the password */

@@ -112,6 +112,7 @@ enum local_slot {
     LOCAL_DECISIONS, /* identity/introspect, forward */
     LOCAL_CREDENTIALS,
     LOCAL_SIGNERS,
+    LOCAL_REDIS, /* shared/redis: connections */
     LOCAL_COUNT
 };
 enum { SINKS_MAX = 4 };

@@ -11,6 +11,7 @@
 #include "observe/metrics.h"
 #include "observe/nearest.h"
 #include "service/discovery.h"
+#include "shared/redis.h"
 #include "service/service.h"
 
 enum { HELPERS = 2, LOG_GRACE_MS = 1000 };
@@ -55,6 +56,7 @@ void rooms_thread_finish(struct thread *t) {
     publish_leave(t);
     keys_thread_finish(t);
     pools_finish(t);
+    redis_thread_finish(t);
     service_thread_finish(t);
     credentials_ops.thread_finish(t);
     for (unsigned i = 0; i < registry.auths; i++)

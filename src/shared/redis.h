@@ -53,10 +53,8 @@ struct redis_ask {
     void (*ready)(struct redis_ask *a, enum redis_failure why, const struct redis_reply *r);
     /* its own */
     struct op op;
-    struct list node;
     void *conn;
-    uint64_t deadline_at;
-    unsigned tries;
+    uint32_t number; /* of its command, on that connection */
 };
 
 /* Before a snapshot is published: what its `state` names; NULL where nothing is shared. */

@@ -6,6 +6,7 @@
 #include "identity/keys.h"
 #include "identity/credentials.h"
 #include "io/work.h"
+#include "limit/shared_limit.h"
 #include "main/registry.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
@@ -22,6 +23,7 @@ void rooms_init(void) {
     metrics_start();
     pools_init();
     outbound_set_hooks(&own_services);
+    limiter_set_shared(&shared_limits);
 }
 
 bool rooms_start(struct thread *control) {

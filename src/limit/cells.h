@@ -4,10 +4,13 @@
  * A bucket is a cache line of four cells; a cell is a tag (the key's keyed hash) and a value that a
  * rule understands (limit/window.h). Every change is one compare-and-swap of the whole cell, so
  * counts are exact whoever else counts. A key that is new in a full bucket takes the cell that owes
- * least, and inherits what it owes: nobody is told apart from his neighbours any more, but nobody
- * begins anew either. So an evicted key finds, when it comes back, at least what it owed itself
- * (the "space saving" rule of Metwally et al.). Memory is constant. Owner: lasting by its name.
- * Thread: any.
+ * least, and inherits what it owes: the two are not told apart any more, but nobody begins anew
+ * either. An evicted key that comes back finds at least what it owed itself ("space saving",
+ * Metwally et al.; it needs debts whose order never changes: those of GCRA and of fixed windows. A
+ * sliding window's may, so one that is evicted may get up to twice its rate across an edge). Two
+ * threads that bring the same new key may for a moment give it two cells: a key is written before
+ * anything is charged to it, and who then sees two of them makes one, first. Memory is constant:
+ * a larger table is made only where a reload asks for one. Owner: lasting by its name. Thread: any.
  */
 #pragma once
 #include "base/str.h"
@@ -22,17 +25,23 @@ struct cell_rule {
     const void *rule;
 };
 
-/* Finds or makes; `keys` counts where it is made. One reference. */
+/* Finds or makes, with cells for `keys` at least: what a smaller table counted moves over (a key
+ * that is asked for meanwhile may get more for that moment, and owes it). One reference. */
 struct cells *cells_get(struct span name, uint32_t keys);
+void cells_grow(struct cells *t, uint32_t keys, const struct cell_rule *rule, uint64_t now);
 void cells_unref(struct cells *t);
-uint32_t cells_size(const struct cells *t); /* cells; 16 bytes each */
+uint32_t cells_size(const struct cells *t);   /* cells; 16 bytes each */
+uint64_t cells_memory(const struct cells *t); /* bytes, smaller ones before it included */
+uint64_t cells_epoch(const struct cells *t);  /* when it was made: ns on the monotonic clock */
 
 /* A change of one key's value; the struct is the caller's. */
 struct cell_change {
-    /* From `value` (0: the key is new) to *next; false: leave it as it is. May be called again. */
+    /* From `value` (0: new; what is inherited may be old and owe nothing) to *next; false: leave it
+     * as it is. May be called again. */
     bool (*change)(struct cell_change *c, uint64_t value, uint64_t *next);
     const struct cell_rule *rule;
     uint64_t hash, now;
+    bool own;       /* told before change(): the key has a cell, and this is its value */
     bool inherited; /* told: the key was new and its bucket full */
 };
 /* True: the change was made. */

@@ -1,6 +1,6 @@
 #include "limit/limiter_in.h"
 #include "base/hash.h"
-#include "core/lasting.h"
+#include "base/env.h"
 
 static const struct limiter_shared *shared_judge;
 
@@ -11,30 +11,45 @@ void limiter_set_shared(const struct limiter_shared *shared) {
 /* ---- what lasts -------------------------------------------------------------------------------
  */
 
-static const struct lasting_kind stats_kind = {.name = "limit",
-                                               .size = sizeof(struct limiter_stats)};
-
 static const char *const algorithm_name[] = {"gcra", "sliding", "fixed"};
+enum { SLIDING_USUAL = 24 }; /* window_bits */
 
 /* "per-user|gcra|0", "per-user|fixed|60000": a changed rate of GCRA keeps what is owed; a window of
- * another length counts anew. */
+ * another length, or whose values are laid out otherwise, counts anew. */
 static struct span cells_name(struct arena *a, const struct rate_limit_conf *c, unsigned i) {
     bool gcra = c->algorithm == LIMIT_GCRA;
-    return span_z(arena_fmt(a, "%.*s|%s|%llu", SPAN_ARG(c->id), algorithm_name[c->algorithm],
+    bool large = c->algorithm == LIMIT_SLIDING_WINDOW && window_bits(c, i) > SLIDING_USUAL;
+    return span_z(arena_fmt(a, "%.*s|%s%s|%llu", SPAN_ARG(c->id), algorithm_name[c->algorithm],
+                            large ? "-large" : "",
                             gcra ? i : (unsigned long long)c->rate[i].per_ms));
+}
+
+static struct window_time time_at(struct thread *t, uint64_t now, enum limit_algorithm a) {
+    bool by_wall = a == LIMIT_FIXED_WINDOW;
+    return (struct window_time){now, by_wall ? (uint64_t)thread_wall_ns(t, now) : 0};
+}
+
+static void attach_window(struct snapshot *s, struct limiter *l, unsigned i) {
+    const struct rate_limit_conf *c = l->conf;
+    struct window *w = &l->window[i];
+    uint32_t keys = l->one ? 1 : c->keys;
+    l->cells[i] = cells_get(cells_name(&s->arena, c, i), keys);
+    window_init(w, c, i, 1);
+    w->epoch = cells_epoch(l->cells[i]);
+    struct window_time now = {env.now_ns(), (uint64_t)env.wall_ns()};
+    cells_grow(l->cells[i], keys, &w->rule, window_now(w, &now));
 }
 
 static void attach_one(struct snapshot *s, struct rate_limit_conf *c) {
     struct limiter *l = arena_zero(&s->arena, sizeof *l);
-    bool one = c->key && c->key->constant;
+    uint64_t memory = 0;
     l->conf = c;
     l->windows = c->rates;
-    l->stats = lasting_get(&stats_kind, c->id);
-    uint64_t memory = 0;
+    l->one = c->key && c->key->constant;
+    l->stats = limiter_stats_get(c->id);
     for (unsigned i = 0; i < c->rates; i++) {
-        window_init(&l->window[i], c, i, 1);
-        l->cells[i] = cells_get(cells_name(&s->arena, c, i), one ? 1 : c->keys);
-        memory += 16ull * cells_size(l->cells[i]);
+        attach_window(s, l, i);
+        memory += cells_memory(l->cells[i]);
     }
     atomic_store_explicit(&l->stats->windows, l->windows, memory_order_relaxed);
     atomic_store_explicit(&l->stats->keys, cells_size(l->cells[0]), memory_order_relaxed);
@@ -69,7 +84,7 @@ static void detach_one(struct rate_limit_conf *c) {
         l->shared->detach(l);
     for (unsigned i = 0; i < l->windows; i++)
         cells_unref(l->cells[i]);
-    lasting_unref(l->stats);
+    limiter_stats_unref(l->stats);
     c->limiter = NULL;
 }
 
@@ -86,7 +101,7 @@ void limiter_detach(struct rate_limit_conf *conf) {
 struct charge {
     struct cell_change change; /* first */
     const struct window *window;
-    uint64_t cost, max_wait_ns;
+    uint64_t cost, max_wait_ns, mark;
     struct window_judgement judged;
     bool look; /* nothing is written */
 };
@@ -98,10 +113,13 @@ static bool judge_cell(struct cell_change *c, uint64_t value, uint64_t *next) {
     return g->judged.allowed && g->cost && !g->look;
 }
 
+/* Who was evicted has nothing to be given back to. */
 static bool give_back_cell(struct cell_change *c, uint64_t value, uint64_t *next) {
     struct charge *g = (struct charge *)c;
-    *next = window_give_back(g->window, value, c->now, g->cost);
-    return value && *next != value;
+    if (!c->own)
+        return false;
+    *next = window_give_back(g->window, value, c->now, g->cost, g->mark);
+    return *next != value;
 }
 
 static bool charge_cell(struct cell_change *c, uint64_t value, uint64_t *next) {
@@ -115,31 +133,34 @@ static bool charge_cell(struct cell_change *c, uint64_t value, uint64_t *next) {
 
 struct asking {
     struct limit_ask *a;
-    struct window divided[LIMIT_RATES_MAX];
     const struct window *window; /* those of the limiter, or divided */
     struct window_time now;
 };
 
-static void begin(struct asking *k, struct limit_ask *a, uint32_t share) {
-    struct limiter *l = a->limiter;
+static struct asking begin(struct limit_ask *a, const struct window *w) {
     struct thread *t = thread_me();
-    k->a = a;
-    k->window = l->window;
-    k->now.mono = t->loop.now;
-    k->now.wall =
-        l->conf->algorithm == LIMIT_FIXED_WINDOW ? (uint64_t)thread_wall_ns(t, t->loop.now) : 0;
-    if (likely(share <= 1))
-        return;
-    for (unsigned i = 0; i < l->windows; i++)
-        window_init(&k->divided[i], l->conf, i, share);
-    k->window = k->divided;
+    return (struct asking){a, w, time_at(t, t->loop.now, w->algorithm)};
+}
+
+struct parts { /* of the windows, for this gateway alone */
+    struct window window[LIMIT_RATES_MAX];
+};
+
+static struct asking begin_part(struct limit_ask *a, uint32_t share, struct parts *p) {
+    const struct limiter *l = a->limiter;
+    for (unsigned i = 0; i < l->windows; i++) {
+        window_init(&p->window[i], l->conf, i, share);
+        p->window[i].epoch = l->window[i].epoch;
+    }
+    return begin(a, p->window);
 }
 
 static bool change(struct asking *k, unsigned i, struct charge *g,
                    bool (*how)(struct cell_change *, uint64_t, uint64_t *)) {
     const struct window *w = &k->window[i];
     g->window = w;
-    g->change = (struct cell_change){how, &w->rule, k->a->hash, window_now(w, &k->now), false};
+    g->change =
+        (struct cell_change){how, &w->rule, k->a->hash, window_now(w, &k->now), false, false};
     bool changed = cells_change(k->a->limiter->cells[i], &g->change);
     if (unlikely(g->change.inherited))
         count_add(limiter_counts(k->a->limiter, thread_me())->shared_cells, 1);
@@ -176,7 +197,7 @@ static void tell(struct asking *k, unsigned i, const struct window_judgement *j)
 
 static void back_to(struct asking *k, unsigned windows) {
     for (unsigned i = 0; i < windows; i++) {
-        struct charge g = {.cost = k->a->cost};
+        struct charge g = {.cost = k->a->cost, .mark = k->a->mark[i]};
         (void)change(k, i, &g, give_back_cell);
     }
 }
@@ -188,6 +209,7 @@ static bool pass(struct asking *k, bool look) {
         struct charge g = {.cost = k->a->cost, .max_wait_ns = k->a->max_wait_ns, .look = look};
         (void)change(k, i, &g, judge_cell);
         tell(k, i, &g.judged);
+        k->a->mark[i] = g.judged.mark;
         if (!g.judged.allowed && !look) {
             back_to(k, i);
             return false;
@@ -196,23 +218,34 @@ static bool pass(struct asking *k, bool look) {
     return k->a->answer.verdict != LIMIT_REFUSED;
 }
 
+/* With several windows they are looked at first, so that a refusal by one takes nothing of the
+ * others, even for a moment. */
+static void judge(struct asking *k) {
+    struct limit_ask *a = k->a;
+    if (a->limiter->windows == 1 || pass(k, true))
+        (void)pass(k, false);
+}
+
 void limiter_judge(struct limit_ask *a, uint32_t share) {
     struct asking k;
-    begin(&k, a, share);
-    if (a->limiter->windows > 1 && !pass(&k, true))
-        return; /* so that a refusal by one window takes nothing of the others, even for a moment */
-    (void)pass(&k, false);
+    if (likely(share <= 1)) {
+        k = begin(a, a->limiter->window);
+        judge(&k);
+        return;
+    }
+    struct parts p;
+    k = begin_part(a, share, &p);
+    judge(&k);
 }
 
 void limiter_give_back(struct limit_ask *a, uint32_t share) {
-    struct asking k;
-    begin(&k, a, share);
+    struct parts p;
+    struct asking k = begin_part(a, share ? share : 1, &p);
     back_to(&k, a->limiter->windows);
 }
 
 void limiter_charge_here(struct limit_ask *a, uint64_t cost) {
-    struct asking k;
-    begin(&k, a, 1);
+    struct asking k = begin(a, a->limiter->window);
     for (unsigned i = 0; i < a->limiter->windows; i++) {
         struct charge g = {.cost = cost};
         (void)change(&k, i, &g, charge_cell);
@@ -224,6 +257,7 @@ void limiter_charge_here(struct limit_ask *a, uint64_t cost) {
 
 bool limiter_ask(struct limit_ask *a) {
     a->hash = hash_span(a->key);
+    memset(a->mark, 0, sizeof a->mark);
     if (unlikely(a->limiter->shared))
         return a->limiter->shared->ask(a);
     limiter_judge(a, 1);
@@ -252,102 +286,4 @@ void limiter_correct(struct limit_ask *a, int64_t more) {
         a->limiter->shared->correct(a, more);
     else
         correct_here(a, more);
-}
-
-/* ---- counts, keys ---- */
-
-struct limit_counts *limiter_counts(struct limiter *l, struct thread *t) {
-    return &l->stats->thread[t->index % LIMIT_THREADS].counts;
-}
-
-void limiter_note(struct limit_ask *a, bool observed) {
-    struct thread *t = thread_me();
-    struct limit_counts *n = limiter_counts(a->limiter, t);
-    bool refused = a->answer.verdict == LIMIT_REFUSED || a->answer.verdict == LIMIT_UNKNOWN;
-    if (refused && observed)
-        count_add(n->observed, 1);
-    else if (refused)
-        count_add(n->refused, 1);
-    else if (a->answer.verdict == LIMIT_DELAYED)
-        count_add(n->delayed, 1);
-    else
-        count_add(n->allowed, 1);
-    if (a->answer.away)
-        count_add(n->away, 1);
-    hot_note(&a->limiter->stats->hot[t->index % LIMIT_THREADS], a->key, a->hash, refused);
-}
-
-struct walking {
-    void (*fn)(void *ctx, const struct limiter_state *);
-    void *ctx;
-};
-
-static void walk_one(void *obj, void *ctx) {
-    struct limiter_stats *s = obj;
-    struct walking *w = ctx;
-    struct limiter_state out = {.id = lasting_key(s),
-                                .windows = atomic_load_explicit(&s->windows, memory_order_relaxed),
-                                .keys = atomic_load_explicit(&s->keys, memory_order_relaxed),
-                                .memory = atomic_load_explicit(&s->memory, memory_order_relaxed)};
-    for (unsigned i = 0; i < LIMIT_THREADS; i++) {
-        unsigned k = 0;
-#define C(name)                                                                                    \
-    out.count[k++] += atomic_load_explicit(&s->thread[i].counts.name, memory_order_relaxed);
-        LIMIT_COUNTS(C)
-#undef C
-    }
-    w->fn(w->ctx, &out);
-}
-
-void limiter_walk(void (*fn)(void *ctx, const struct limiter_state *), void *ctx) {
-    struct walking w = {fn, ctx};
-    lasting_each(&stats_kind, walk_one, &w);
-}
-
-struct hottest {
-    struct span id;
-    void (*fn)(void *ctx, struct span id, const struct hot_key *);
-    void *ctx;
-};
-
-static void hot_one(void *obj, void *ctx) {
-    struct limiter_stats *s = obj;
-    struct hottest *h = ctx;
-    if (h->id.n && !span_eq(h->id, lasting_key(s)))
-        return;
-    for (unsigned i = 0; i < LIMIT_THREADS; i++) {
-        struct hot_key copy[HOT_KEYS];
-        unsigned n = hot_read(&s->hot[i], copy);
-        for (unsigned k = 0; k < n; k++)
-            h->fn(h->ctx, lasting_key(s), &copy[k]);
-    }
-}
-
-void limiter_hot(struct span id, void (*fn)(void *ctx, struct span id, const struct hot_key *),
-                 void *ctx) {
-    struct hottest h = {id, fn, ctx};
-    lasting_each(&stats_kind, hot_one, &h);
-}
-
-struct forgetting {
-    uint64_t hash;
-    unsigned found;
-};
-
-static void forget_one(struct cells *t, void *ctx) {
-    struct forgetting *f = ctx;
-    f->found += cells_forget(t, f->hash);
-}
-
-unsigned limiter_reset(struct span id, struct span key) {
-    struct forgetting f = {.hash = hash_span(key)};
-    char room[512];
-    struct str prefix = str_on(room, sizeof room);
-    if (id.n) {
-        str_add(&prefix, id);
-        str_lit(&prefix, "|");
-    }
-    if (!prefix.full)
-        cells_each(str_span(&prefix), forget_one, &f);
-    return f.found;
 }

@@ -44,6 +44,7 @@ struct limit_ask {
     struct op op;
     void *part;
     uint64_t hash;
+    uint64_t mark[LIMIT_RATES_MAX]; /* of what was charged in each window (limit/window.h) */
 };
 enum { LIMIT_KEY_MAX = 256 };
 

@@ -1,64 +1,99 @@
 #include "limit/window.h"
 
 enum { UNITS = 64 }; /* in a ns */
-static const uint64_t never = UINT64_MAX, far = 1ull << 62;
+static const uint64_t never = UINT64_MAX;
+static const uint64_t far = 1ull << 62; /* the largest debt: 2.3 years */
 
+static uint64_t least(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+static uint64_t beyond(uint64_t a, uint64_t b) { /* by how much a is more than b */
+    return a > b ? a - b : 0;
+}
 static uint64_t times(uint64_t a, uint64_t b) {
     uint64_t out;
-    return __builtin_mul_overflow(a, b, &out) || out > far ? far : out;
+    return __builtin_mul_overflow(a, b, &out) ? far : least(out, far);
 }
-
 static uint64_t per(uint64_t a, uint64_t b) { /* rounded up */
     return a / b + (a % b != 0);
 }
 
-/* ---- GCRA ---- */
+/* ---- GCRA -------------------------------------------------------------------------------------
+ */
 
 static void gcra_judge(const struct window *w, uint64_t value, uint64_t now, uint64_t cost,
                        uint64_t max_wait_ns, struct window_judgement *out) {
-    uint64_t debt = value > now ? value - now : 0, more = times(cost, w->increment);
-    uint64_t after = debt + more, over = after > w->tolerance ? after - w->tolerance : 0;
+    uint64_t debt = beyond(value, now), more = times(cost, w->increment);
+    uint64_t after = debt + more, over = beyond(after, w->tolerance);
     bool ever = more <= w->tolerance;
     out->wait_ns = ever ? per(over, UNITS) : never;
     out->allowed = ever && (!over || out->wait_ns <= max_wait_ns);
-    out->next = now + after;
+    out->next = out->mark = now + after;
     uint64_t owed = out->allowed ? after : debt;
-    out->remaining = owed < w->tolerance ? (w->tolerance - owed) / w->increment : 0;
+    out->remaining = beyond(w->tolerance, owed) / w->increment;
     out->reset_ns = per(owed, UNITS);
 }
 
-/* ---- sliding windows ---- */
+/* Only what of this charge still lies ahead. */
+static uint64_t gcra_give_back(const struct window *w, uint64_t value, uint64_t now, uint64_t cost,
+                               uint64_t mark) {
+    uint64_t less = times(cost, w->increment);
+    if (mark)
+        less = least(less, beyond(mark, now));
+    return now + beyond(beyond(value, now), less);
+}
 
-enum { SLIDING_BITS = 24 };
-static const uint64_t sliding_max = (1u << SLIDING_BITS) - 1;
+static uint64_t gcra_add(uint64_t value, uint64_t now, uint64_t more) {
+    return now + least(beyond(value, now) + more, far);
+}
+
+/* ---- sliding windows --------------------------------------------------------------------------
+ */
+
+enum { SLIDING_BITS = 24, SLIDING_BITS_LARGE = 30, SLIDING_LARGE = 1 << 23 };
 
 struct sliding {
+    uint64_t number;        /* of the window that it is now */
     uint64_t last, current; /* counts */
     uint64_t rest;          /* ns until the window ends */
 };
 
+static uint64_t sliding_max(const struct window *w) {
+    return (1ull << w->bits) - 1;
+}
+
+/* Of the window's number only so many low bits are kept: a cell that nobody touched for exactly
+ * that many windows is misread once, to the disadvantage of its key. */
 static struct sliding sliding_read(const struct window *w, uint64_t value, uint64_t now) {
-    uint64_t number = now / w->period, seen = value >> 48;
-    uint64_t current = value & sliding_max, last = value >> SLIDING_BITS & sliding_max;
-    struct sliding s = {.rest = w->period - now % w->period};
-    if (seen == (number & 0xffff)) {
+    uint64_t number = now / w->period, mask = (1ull << (64 - 2 * w->bits)) - 1;
+    uint64_t seen = value >> (2 * w->bits);
+    uint64_t current = value & sliding_max(w), last = value >> w->bits & sliding_max(w);
+    struct sliding s = {.number = number, .rest = w->period - (now - number * w->period)};
+    if (seen == (number & mask)) {
         s.last = last;
         s.current = current;
-    } else if (seen == ((number - 1) & 0xffff)) {
+    } else if (seen == ((number - 1) & mask)) {
         s.last = current;
     }
     return s;
 }
 
-static uint64_t sliding_write(const struct window *w, uint64_t now, const struct sliding *s) {
-    uint64_t current = s->current < sliding_max ? s->current : sliding_max;
-    return (now / w->period & 0xffff) << 48 | s->last << SLIDING_BITS | current;
+static uint64_t sliding_write(const struct window *w, const struct sliding *s) {
+    return s->number << (2 * w->bits) | least(s->last, sliding_max(w)) << w->bits |
+           least(s->current, sliding_max(w));
 }
 
 /* What of the last window still counts, rounded up. */
 static uint64_t fading(const struct window *w, uint64_t last, uint64_t rest) {
-    unsigned __int128 part = (unsigned __int128)last * rest;
-    return (uint64_t)((part + w->period - 1) / w->period);
+    uint64_t part;
+    if (likely(!__builtin_mul_overflow(last, rest, &part)))
+        return per(part, w->period);
+    unsigned __int128 large = (unsigned __int128)last * rest;
+    return (uint64_t)((large + w->period - 1) / w->period);
+}
+
+static uint64_t sliding_used(const struct window *w, const struct sliding *s) {
+    return fading(w, s->last, s->rest) + s->current;
 }
 
 /* How long until `last` has faded to `room`, of which `rest` is left. */
@@ -66,60 +101,92 @@ static uint64_t fades_in(const struct window *w, uint64_t last, uint64_t rest, u
     if (last <= room)
         return 0;
     uint64_t at = (uint64_t)((unsigned __int128)w->period * room / last); /* rest at that time */
-    return rest > at ? rest - at : 0;
+    return beyond(rest, at);
+}
+
+static uint64_t sliding_wait(const struct window *w, const struct sliding *s, uint64_t cost) {
+    if (cost > w->burst)
+        return never;
+    if (s->current + cost <= w->burst)
+        return fades_in(w, s->last, s->rest, w->burst - cost - s->current);
+    return s->rest + fades_in(w, s->current, w->period, w->burst - cost);
 }
 
 static void sliding_judge(const struct window *w, uint64_t value, uint64_t now, uint64_t cost,
                           struct window_judgement *out) {
     struct sliding s = sliding_read(w, value, now);
-    uint64_t used = fading(w, s.last, s.rest) + s.current;
-    bool ever = cost <= w->burst;
-    out->allowed = ever && used + cost <= w->burst;
-    out->remaining = used < w->burst ? w->burst - used : 0;
-    out->reset_ns = s.current || out->allowed ? s.rest + w->period : s.last ? s.rest : 0;
+    uint64_t used = sliding_used(w, &s);
+    out->allowed = cost <= w->burst && used + cost <= w->burst;
     if (out->allowed) {
         s.current += cost;
-        out->remaining -= cost;
-        out->next = sliding_write(w, now, &s);
-    } else if (!ever) {
-        out->wait_ns = never;
-    } else if (s.current + cost <= w->burst) {
-        out->wait_ns = fades_in(w, s.last, s.rest, w->burst - cost - s.current);
+        used += cost;
     } else {
-        out->wait_ns = s.rest + fades_in(w, s.current, w->period, w->burst - cost);
+        out->wait_ns = sliding_wait(w, &s, cost);
     }
+    out->next = sliding_write(w, &s);
+    out->mark = s.number + 1;
+    out->remaining = beyond(w->burst, used);
+    out->reset_ns = s.current ? s.rest + w->period : s.last ? s.rest : 0;
 }
 
-/* ---- fixed windows ---- */
+static uint64_t sliding_give_back(const struct window *w, uint64_t value, uint64_t now,
+                                  uint64_t cost, uint64_t mark) {
+    struct sliding s = sliding_read(w, value, now);
+    if (!mark || mark - 1 == s.number)
+        s.current = beyond(s.current, cost);
+    else if (mark == s.number)
+        s.last = beyond(s.last, cost);
+    return sliding_write(w, &s);
+}
+
+/* ---- fixed windows ----------------------------------------------------------------------------
+ */
+
+enum { FIXED_BITS = 30 };
+static const uint64_t fixed_max = (1u << FIXED_BITS) - 1;
+static const uint64_t fixed_mask = UINT64_MAX >> FIXED_BITS;
+/* A window that lies ahead by no more: the clock was put back, and it goes on. */
+static const uint64_t fixed_ahead = 1 << 16;
 
 struct fixed {
     uint64_t number, count;
+    uint64_t rest; /* ns until it ends */
 };
 
-/* A window that lies ahead (the clock was put back) goes on. */
 static struct fixed fixed_read(const struct window *w, uint64_t value, uint64_t now) {
-    uint32_t number = (uint32_t)(now / w->period), seen = (uint32_t)(value >> 32);
-    bool same = value && (int32_t)(number - seen) <= 0;
-    return (struct fixed){same ? seen : number, same ? value & UINT32_MAX : 0};
+    uint64_t number = now / w->period, seen = value >> FIXED_BITS;
+    uint64_t ahead = (seen - number) & fixed_mask, rest = w->period - (now - number * w->period);
+    if (!value || ahead > fixed_ahead)
+        return (struct fixed){number & fixed_mask, 0, rest};
+    return (struct fixed){seen, value & fixed_max, rest + times(ahead, w->period)};
 }
 
 static uint64_t fixed_write(const struct fixed *f) {
-    return f->number << 32 | (f->count < UINT32_MAX ? f->count : UINT32_MAX);
+    return f->number << FIXED_BITS | least(f->count, fixed_max);
 }
 
 static void fixed_judge(const struct window *w, uint64_t value, uint64_t now, uint64_t cost,
                         struct window_judgement *out) {
     struct fixed f = fixed_read(w, value, now);
-    uint64_t rest = w->period - now % w->period;
     out->allowed = f.count + cost <= w->burst;
     f.count += out->allowed ? cost : 0;
     out->next = fixed_write(&f);
-    out->remaining = f.count < w->burst ? w->burst - f.count : 0;
-    out->reset_ns = f.count ? rest : 0;
-    out->wait_ns = out->allowed ? 0 : cost > w->burst ? never : rest;
+    out->mark = f.number + 1;
+    out->remaining = beyond(w->burst, f.count);
+    out->reset_ns = f.count ? f.rest : 0;
+    out->wait_ns = out->allowed ? 0 : cost > w->burst ? never : f.rest;
 }
 
-/* ---- all ---- */
+static uint64_t fixed_give_back(const struct window *w, uint64_t value, uint64_t now, uint64_t cost,
+                                uint64_t mark) {
+    struct fixed f = fixed_read(w, value, now);
+    if (!mark || mark - 1 == f.number)
+        f.count = beyond(f.count, cost);
+    return fixed_write(&f);
+}
+
+/* ---- all --------------------------------------------------------------------------------------
+ */
 
 static uint64_t owes(const void *rule, uint64_t value, uint64_t now) {
     const struct window *w = rule;
@@ -127,13 +194,13 @@ static uint64_t owes(const void *rule, uint64_t value, uint64_t now) {
     switch (w->algorithm) {
     case LIMIT_SLIDING_WINDOW:
         s = sliding_read(w, value, now);
-        return fading(w, s.last, s.rest) + s.current;
+        return sliding_used(w, &s);
     case LIMIT_FIXED_WINDOW:
         return fixed_read(w, value, now).count;
     case LIMIT_GCRA:
         break;
     }
-    return value > now ? value - now : 0;
+    return beyond(value, now);
 }
 
 static uint64_t join(const void *rule, uint64_t value, uint64_t other, uint64_t now) {
@@ -144,14 +211,18 @@ static uint64_t join(const void *rule, uint64_t value, uint64_t other, uint64_t 
         a = sliding_read(w, value, now);
         b = sliding_read(w, other, now);
         a.current += b.current;
-        a.last = a.last + b.last < sliding_max ? a.last + b.last : sliding_max;
-        return sliding_write(w, now, &a);
+        a.last += b.last;
+        return sliding_write(w, &a);
     case LIMIT_FIXED_WINDOW:
         return window_charge(w, value, now, fixed_read(w, other, now).count);
     case LIMIT_GCRA:
         break;
     }
-    return (value > now ? value : now) + (other > now ? other - now : 0);
+    return gcra_add(value, now, beyond(other, now));
+}
+
+unsigned window_bits(const struct rate_limit_conf *c, uint32_t at) {
+    return rate_limit_burst(c, at) <= SLIDING_LARGE ? SLIDING_BITS : SLIDING_BITS_LARGE;
 }
 
 void window_init(struct window *w, const struct rate_limit_conf *c, uint32_t at, uint32_t share) {
@@ -162,6 +233,7 @@ void window_init(struct window *w, const struct rate_limit_conf *c, uint32_t at,
                          .count = r->count,
                          .burst = burst,
                          .period = r->per_ms * 1000000,
+                         .bits = window_bits(c, at),
                          .rule = {owes, join, w}};
     w->increment = times(per(times(w->period, UNITS), r->count), share);
     w->tolerance = times(burst, w->increment);
@@ -170,7 +242,7 @@ void window_init(struct window *w, const struct rate_limit_conf *c, uint32_t at,
 uint64_t window_now(const struct window *w, const struct window_time *t) {
     switch (w->algorithm) {
     case LIMIT_GCRA:
-        return t->mono * UNITS;
+        return beyond(t->mono, w->epoch) * UNITS;
     case LIMIT_SLIDING_WINDOW:
         return t->mono;
     case LIMIT_FIXED_WINDOW:
@@ -195,34 +267,33 @@ void window_judge(const struct window *w, uint64_t value, uint64_t now, uint64_t
     }
 }
 
-static uint64_t changed(const struct window *w, uint64_t value, uint64_t now, uint64_t more,
-                        uint64_t less) {
+uint64_t window_give_back(const struct window *w, uint64_t value, uint64_t now, uint64_t cost,
+                          uint64_t mark) {
+    switch (w->algorithm) {
+    case LIMIT_SLIDING_WINDOW:
+        return sliding_give_back(w, value, now, cost, mark);
+    case LIMIT_FIXED_WINDOW:
+        return fixed_give_back(w, value, now, cost, mark);
+    case LIMIT_GCRA:
+        break;
+    }
+    return gcra_give_back(w, value, now, cost, mark);
+}
+
+uint64_t window_charge(const struct window *w, uint64_t value, uint64_t now, uint64_t cost) {
     struct sliding s;
     struct fixed f;
-    uint64_t debt;
     switch (w->algorithm) {
     case LIMIT_SLIDING_WINDOW:
         s = sliding_read(w, value, now);
-        s.current += more;
-        s.current -= less < s.current ? less : s.current;
-        return sliding_write(w, now, &s);
+        s.current += cost;
+        return sliding_write(w, &s);
     case LIMIT_FIXED_WINDOW:
         f = fixed_read(w, value, now);
-        f.count += more;
-        f.count -= less < f.count ? less : f.count;
+        f.count += cost;
         return fixed_write(&f);
     case LIMIT_GCRA:
         break;
     }
-    debt = (value > now ? value - now : 0) + times(more, w->increment);
-    less = times(less, w->increment);
-    return now + (debt > less ? (debt < far ? debt : far) - less : 0);
-}
-
-uint64_t window_give_back(const struct window *w, uint64_t value, uint64_t now, uint64_t cost) {
-    return changed(w, value, now, 0, cost);
-}
-
-uint64_t window_charge(const struct window *w, uint64_t value, uint64_t now, uint64_t cost) {
-    return changed(w, value, now, cost, 0);
+    return gcra_add(value, now, times(cost, w->increment));
 }

@@ -101,6 +101,21 @@ static void make_route(struct snapshot *s, const struct service_conf *c) {
     s->route_count = 1;
 }
 
+/* As main does (rooms.c). */
+static void filters_each(struct snapshot *s, bool attach) {
+    const struct plan *p = &s->route->plan;
+    for (unsigned i = 0; i < p->count; i++) {
+        const struct filter_ops *o = p->filter[i].ops;
+        if (attach ? o->attach : o->detach)
+            (attach ? o->attach : o->detach)(s, &p->filter[i]);
+    }
+}
+
+static void detach_all(struct snapshot *s) {
+    filters_each(s, false);
+    service_detach(s);
+}
+
 static struct snapshot *make_snapshot(struct rig *r) {
     const struct rig_conf *conf = &r->conf;
     struct snapshot *s = snapshot_create();
@@ -117,8 +132,9 @@ static struct snapshot *make_snapshot(struct rig *r) {
     if (conf->tune)
         conf->tune(c, s);
     s->router = router_build(&s->arena, s->route, s->route_count, NULL);
-    s->detach = service_detach;
+    s->detach = detach_all;
     service_attach(s);
+    filters_each(s, true);
     return s;
 }
 

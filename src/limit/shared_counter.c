@@ -23,6 +23,8 @@ static const struct redis_script add = {
               "return {1, used}\n",
 };
 
+static const struct redis_script forget = {"counter_forget", "return redis.call('DEL', KEYS[1])\n"};
+
 struct words {
     struct shared_key key;
     char number[3][NUMBER_MAX];
@@ -126,7 +128,6 @@ bool shared_counter_forget(struct redis *r, struct span id, struct span key) {
     if (!a)
         return false;
     fill(a, &w, id, key);
-    a->arg[0] = SPAN("DEL");
-    a->args = 1;
+    a->script = &forget;
     return send_off(r, a);
 }

@@ -87,6 +87,9 @@ void shared_tell_fetch(struct shared_limit *s, const struct limit_ask *a, struct
 
 /* ---- forgetting ---- */
 
+static const struct redis_script forget = {"limit_forget",
+                                           "return redis.call('DEL', unpack(KEYS))\n"};
+
 void shared_tell_forget(const struct shared_limit *s, struct span key) {
     struct shared_words w;
     struct shared_question q = {0};
@@ -94,9 +97,8 @@ void shared_tell_forget(const struct shared_limit *s, struct span key) {
     enum redis_failure why;
     if (!t)
         return;
-    t->ask.script = NULL;
-    t->ask.arg[0] = SPAN("DEL");
-    t->ask.args = 1;
+    t->ask.script = &forget;
+    t->ask.args = 0;
     t->ask.ready = told;
     if (!redis_ask(s->redis, &t->ask, &why))
         mem_free(t);

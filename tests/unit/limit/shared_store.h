@@ -174,7 +174,8 @@ bool redis_ask(struct redis *r, struct redis_ask *a, enum redis_failure *why) {
     struct store_ask *s = calloc(1, sizeof *s);
     assert_non_null(s);
     s->ask = a;
-    s->script = a->script != NULL;
+    s->script = span_eq(span_z(a->script->name), SPAN("limit")) ||
+                span_eq(span_z(a->script->name), SPAN("counter_add"));
     assert_true(a->keys >= 1 && a->args <= REDIS_ARGS_MAX);
     if (s->script && span_eq(span_z(a->script->name), SPAN("counter_add"))) {
         s->counter = true;

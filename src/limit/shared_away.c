@@ -52,5 +52,5 @@ bool shared_away_recovering(const struct shared_limit *s) {
     if (!by_share(s))
         return false;
     uint64_t at = redis_returned_at(s->redis);
-    return at && me->now - at < s->remembers_ns;
+    return at && me->now < at + s->remembers_ns;
 }

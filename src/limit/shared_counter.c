@@ -38,8 +38,10 @@ static int64_t bounded(uint64_t v) {
     return (int64_t)(v < exact_max ? v : exact_max);
 }
 
-static void fill(struct redis_ask *a, struct words *w, struct span id, struct span key) {
-    shared_key_make(&w->key, SPAN("count"), id, key);
+static void fill(struct redis *r, struct redis_ask *a, struct words *w, struct span id,
+                 struct span key) {
+    struct shared_name name = {redis_prefix(r), SPAN("count"), id, key};
+    shared_key_make(&w->key, &name);
     a->key[0] = shared_key_span(&w->key);
     a->keys = 1;
 }
@@ -74,7 +76,7 @@ static void answered(struct redis_ask *a, enum redis_failure why, const struct r
 bool shared_counter_add(struct shared_counter_ask *c) {
     struct words w;
     memset(&c->ask, 0, sizeof c->ask);
-    fill(&c->ask, &w, c->id, c->key);
+    fill(c->redis, &c->ask, &w, c->id, c->key);
     fill_add(&c->ask, &w, bounded(c->n), c->limit == UINT64_MAX ? -1 : bounded(c->limit),
              c->ends_ms);
     c->ask.ops = c->ops;
@@ -117,7 +119,7 @@ bool shared_counter_give(struct redis *r, struct span id, struct span key, int64
         return false;
     int64_t most = (int64_t)exact_max;
     n = n > most ? most : n < -most ? -most : n;
-    fill(a, &w, id, key);
+    fill(r, a, &w, id, key);
     fill_add(a, &w, n, -1, ends_ms);
     return send_off(r, a);
 }
@@ -127,7 +129,7 @@ bool shared_counter_forget(struct redis *r, struct span id, struct span key) {
     struct redis_ask *a = lone_ask();
     if (!a)
         return false;
-    fill(a, &w, id, key);
+    fill(r, a, &w, id, key);
     a->script = &forget;
     return send_off(r, a);
 }

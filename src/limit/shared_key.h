@@ -10,17 +10,19 @@
 #pragma once
 #include "base/str.h"
 
-enum { SHARED_KEY_HEX = 32, SHARED_KEY_MAX = 72 };
+enum { SHARED_KEY_HEX = 32, SHARED_KEY_MAX = 160 };
 
 struct shared_key {
     char text[SHARED_KEY_MAX];
     size_t n; /* of the part that all keys of it have in common */
 };
 
-/* "KIND:{hex}" of the id (the limit's, the quota's) and the key; `kind` is at most 8 bytes. */
-void shared_key_make(struct shared_key *k, struct span kind, struct span id, struct span key);
-/* The same with `tail` behind, at most 24 bytes, in memory of the caller (SHARED_KEY_MAX). */
-struct span shared_key_with(const struct shared_key *k, struct span tail, char *buf);
+/* "PREFIX KIND:{hex}" without the space, of the id (the limit's, the quota's) and the key; prefix
+ * and kind are at most 64 and 8 bytes. */
+struct shared_name {
+    struct span prefix, kind, id, key;
+};
+void shared_key_make(struct shared_key *k, const struct shared_name *name);
 static inline struct span shared_key_span(const struct shared_key *k) {
     return (struct span){k->text, k->n};
 }

@@ -1,6 +1,5 @@
 #include "base/env.h"
 #include "core/lasting.h"
-#include "limit/shared_key.h"
 #include "limit/shared_limit_in.h"
 #include <pthread.h>
 
@@ -274,7 +273,7 @@ static void question(struct waiting *w, uint64_t extra) {
                                 .extra = extra,
                                 .owed = w->owed,
                                 .owed_age_us = w->owed_age_ms * 1000};
-    shared_key_make(&name, SPAN("limit"), w->limit->limiter->conf->id, a->key);
+    shared_limit_key(w->limit, a->key, &name);
     shared_question_fill(&w->redis, &words, &w->limit->windows, shared_key_span(&name), &q);
     w->redis.ops = &w->ops;
     w->redis.ready = answered;

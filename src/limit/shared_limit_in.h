@@ -2,6 +2,7 @@
  * shared_limit_in - the inside of shared limits, for the files limit/shared_*.c. Thread: any.
  */
 #pragma once
+#include "limit/shared_key.h"
 #include "limit/shared_lease.h"
 #include "limit/shared_limit.h"
 #include "limit/shared_owed.h"
@@ -31,6 +32,12 @@ struct shared_limit { /* in the snapshot's arena; the limiter's shared_data */
 
 static inline struct shared_limit *shared_limit_of(const struct limit_ask *a) {
     return a->limiter->shared_data;
+}
+/* Its name in the store. */
+static inline void shared_limit_key(const struct shared_limit *s, struct span key,
+                                    struct shared_key *out) {
+    struct shared_name name = {redis_prefix(s->redis), SPAN("limit"), s->limiter->conf->id, key};
+    shared_key_make(out, &name);
 }
 static inline struct shared_counts *shared_counts_here(const struct shared_limit *s) {
     return &s->state->thread[thread_me()->index % LIMIT_THREADS].counts;

@@ -1,6 +1,5 @@
 #include "limit/shared_script.h"
 #include "base/arena.h"
-#include "limit/shared_key.h"
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>

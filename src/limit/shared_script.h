@@ -11,6 +11,7 @@
 #pragma once
 #include "core/limits.h"
 #include "limit/limiter.h"
+#include "limit/shared_key.h"
 #include "shared/redis.h"
 
 struct arena;
@@ -39,7 +40,7 @@ struct shared_question {
 enum { SHARED_NUMBER_MAX = 24, SHARED_NUMBERS = 5 };
 struct shared_words { /* what an ask points to until redis_ask has copied it */
     char number[SHARED_NUMBERS][SHARED_NUMBER_MAX];
-    char key[LIMIT_RATES_MAX][96];
+    char key[LIMIT_RATES_MAX][SHARED_KEY_MAX];
 };
 /* Script, keys and arguments; `key` is the common part of the keys. */
 void shared_question_fill(struct redis_ask *a, struct shared_words *w,

@@ -1,5 +1,4 @@
 #include "base/env.h"
-#include "limit/shared_key.h"
 #include "limit/shared_limit_in.h"
 
 struct telling {
@@ -17,7 +16,7 @@ static struct telling *telling_new(const struct shared_limit *s, struct span key
         return NULL;
     struct shared_key name;
     memset(t, 0, sizeof *t);
-    shared_key_make(&name, SPAN("limit"), s->limiter->conf->id, key);
+    shared_limit_key(s, key, &name);
     shared_question_fill(&t->ask, w, &s->windows, shared_key_span(&name), q);
     return t;
 }

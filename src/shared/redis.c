@@ -250,8 +250,11 @@ bool redis_usable(struct redis *r) {
 }
 
 uint64_t redis_returned_at(struct redis *r) {
-    const struct conn *c = find(r, thread_me());
-    return c ? c->returned_at : 0;
+    return atomic_load_explicit(&r->returned_at, memory_order_relaxed);
+}
+
+struct span redis_prefix(const struct redis *r) {
+    return span_cut(r->conf.prefix, 0, REDIS_PREFIX_MAX);
 }
 
 uint32_t redis_gateways(struct redis *r) {

@@ -39,7 +39,7 @@ struct redis_script { /* const; one for each kind of question */
     const char *source; /* Lua */
 };
 
-enum { REDIS_ARGS_MAX = 24, REDIS_KEYS_MAX = 8 };
+enum { REDIS_ARGS_MAX = 24, REDIS_KEYS_MAX = 8, REDIS_PREFIX_MAX = 64 };
 
 struct redis_ask {
     /* filled by who asks; copied before redis_ask returns */
@@ -64,8 +64,11 @@ void redis_detach(struct redis *r);
 must_use bool redis_ask(struct redis *r, struct redis_ask *a, enum redis_failure *why);
 /* Would an ask of this thread leave now? (connected, breaker closed, or a probe is due) */
 bool redis_usable(struct redis *r);
-/* Grows each time the store came back after it was away, as this thread saw it; and when. */
+/* When it last came back after it was away, as any thread saw it: one that did not ask meanwhile
+ * has not seen it go. */
 uint64_t redis_returned_at(struct redis *r); /* ns on the loop's clock; 0: it was never away */
+/* With which every key begins: who asks puts it there. At most REDIS_PREFIX_MAX bytes of it. */
+struct span redis_prefix(const struct redis *r);
 /* How many gateways were seen in the store lately, this one included: at least 1. Kept up by the
  * control thread; while the store is away the last number stays. */
 uint32_t redis_gateways(struct redis *r);

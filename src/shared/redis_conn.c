@@ -40,7 +40,7 @@ static void come_back(struct conn *c) {
     if (!c->away)
         return;
     c->away = false;
-    c->returned_at = c->thread->loop.now;
+    atomic_store_explicit(&c->redis->returned_at, c->thread->loop.now, memory_order_relaxed);
     if (atomic_fetch_sub_explicit(&c->redis->away, 1, memory_order_relaxed) == 1)
         log_event(LEVEL_INFO, "state_back", "the shared state %.*s answers again",
                   SPAN_ARG(c->redis->conf.shown));

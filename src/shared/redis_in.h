@@ -32,6 +32,7 @@ struct redis {              /* lasting, by what `state` says */
     _Atomic uint32_t gateways, connections;
     _Atomic bool beating;
     _Atomic uint32_t away; /* threads that find it so */
+    _Atomic uint64_t returned_at;
     _Atomic uint64_t asks, failures, late, reconnects, away_total;
     char id[24]; /* of this gateway */
 };
@@ -54,7 +55,6 @@ struct conn {
     struct stream stream;
     const char *unfit; /* why it is to be closed once nobody is in the middle of reading; or NULL */
     bool away;
-    uint64_t returned_at;
     unsigned failures;
     uint64_t failed_at; /* the first of them */
     uint64_t opened_at, spoken_at, pause_ms;

@@ -161,6 +161,10 @@ uint64_t redis_returned_at(struct redis *r) {
     (void)r;
     return store.returned_at;
 }
+struct span redis_prefix(const struct redis *r) {
+    (void)r;
+    return SPAN("sluice:");
+}
 uint32_t redis_gateways(struct redis *r) {
     (void)r;
     return store.gateways;

@@ -116,14 +116,18 @@ static void units_are_whole_and_never_faster(void **state) {
 static void keys_tell_apart_and_tell_nothing(void **state) {
     struct shared_key a, b, c, d;
     (void)state;
-    shared_key_make(&a, SPAN("limit"), SPAN("ab"), SPAN("c-secret-token"));
-    shared_key_make(&b, SPAN("limit"), SPAN("a"), SPAN("bc-secret-token"));
-    shared_key_make(&c, SPAN("count"), SPAN("ab"), SPAN("c-secret-token"));
-    shared_key_make(&d, SPAN("limit"), SPAN("ab"), SPAN("c-secret-token"));
+    shared_key_make(&a, &(struct shared_name){SPAN("sluice:"), SPAN("limit"), SPAN("ab"),
+                                              SPAN("c-secret-token")});
+    shared_key_make(&b, &(struct shared_name){SPAN("sluice:"), SPAN("limit"), SPAN("a"),
+                                              SPAN("bc-secret-token")});
+    shared_key_make(&c, &(struct shared_name){SPAN("sluice:"), SPAN("count"), SPAN("ab"),
+                                              SPAN("c-secret-token")});
+    shared_key_make(&d, &(struct shared_name){SPAN("sluice:"), SPAN("limit"), SPAN("ab"),
+                                              SPAN("c-secret-token")});
     assert_false(span_eq(shared_key_span(&a), shared_key_span(&b)));
     assert_false(span_eq(shared_key_span(&a), shared_key_span(&c)));
     assert_true(span_eq(shared_key_span(&a), shared_key_span(&d)));
-    assert_int_equal(a.n, 6 + 2 + SHARED_KEY_HEX);
+    assert_int_equal(a.n, 7 + 6 + 2 + SHARED_KEY_HEX);
     assert_null(memmem(a.text, a.n, "secret", 6));
 }
 

@@ -1,5 +1,6 @@
 #include "admin/pages.h"
 #include "base/log.h"
+#include "core/pressure.h"
 #include "core/route.h"
 #include "observe/errlog.h"
 #include "observe/log.h"
@@ -131,6 +132,21 @@ static void status_counts(struct text *t, const struct metrics_totals *v) {
     json_close(t, '}');
 }
 
+static void status_load(struct text *t, const struct metrics_totals *v) {
+    struct pressure_figures p = pressure_figures();
+    struct loop_figures l = overload_loops();
+    json_open(t, "load", '{');
+    json_u64(t, "memory_used", p.used);
+    json_u64(t, "memory_budget", p.budget);
+    json_str(t, "memory_level", span_z(overload_level_name(p.level)));
+    json_u64(t, "loop_delay_us", l.delay_ns / 1000);
+    json_u64(t, "workers_shedding", l.cutting);
+    json_u64(t, "refused_loop_delay", v->value[METRIC_requests_shed_loop_delay]);
+    json_u64(t, "refused_memory", v->value[METRIC_requests_shed_memory]);
+    json_u64(t, "ended_memory", v->value[METRIC_requests_ended_memory]);
+    json_close(t, '}');
+}
+
 static void status_listeners(struct text *t, const struct snapshot *s) {
     json_open(t, "listeners", '[');
     for (uint32_t i = 0; i < s->listener_count; i++) {
@@ -214,6 +230,7 @@ void page_status(struct text *t, const struct snapshot *s) {
     json_u64(t, "workers", m->workers);
     status_config(t, s);
     status_counts(t, &totals);
+    status_load(t, &totals);
     status_listeners(t, s);
     status_services(t, s);
     page_keys_status(t);

@@ -1,5 +1,6 @@
 #include "admin/pages.h"
 #include "base/log.h"
+#include "core/pressure.h"
 #include "core/snapshot.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
@@ -95,6 +96,34 @@ static void counts(struct text *t, const struct metrics_totals *v) {
     number(t, v->in_flight, " in flight\n");
 }
 
+/* Milliseconds with two digits behind the point. */
+static void milliseconds(struct text *t, uint64_t ns) {
+    char buf[32];
+    struct str s = str_on(buf, sizeof buf);
+    str_fmt(&s, "%llu.%02llu ms", (unsigned long long)(ns / 1000000),
+            (unsigned long long)(ns / 10000 % 100));
+    text_add(t, str_span(&s));
+}
+
+static void load(struct text *t, const struct metrics_totals *v) {
+    struct pressure_figures p = pressure_figures();
+    struct loop_figures l = overload_loops();
+    const uint64_t *n = v->value;
+    text_lit(t, "load           ");
+    number(t, p.used >> 20, " MiB of ");
+    number(t, p.budget >> 20, " MiB in use (level ");
+    text_z(t, overload_level_name(p.level));
+    text_lit(t, "), loop delay ");
+    milliseconds(t, l.delay_ns);
+    if (l.cutting) {
+        text_lit(t, ", ");
+        number(t, l.cutting, l.cutting == 1 ? " worker refuses" : " workers refuse");
+    }
+    text_lit(t, "; ");
+    number(t, n[METRIC_requests_shed_loop_delay] + n[METRIC_requests_shed_memory], " refused, ");
+    number(t, n[METRIC_requests_ended_memory], " ended\n");
+}
+
 static void faults(struct text *t, const struct metrics_totals *v) {
     bool any = false;
     for (unsigned i = 0; i < FAULT_COUNT; i++) {
@@ -114,15 +143,6 @@ static void logs(struct text *t, const struct metrics_totals *v) {
     number(t, c.lines, " lines, ");
     number(t, v->value[METRIC_log_dropped], " dropped, ");
     number(t, c.lost, " lost\n");
-}
-
-/* Milliseconds with two digits behind the point. */
-static void milliseconds(struct text *t, uint64_t ns) {
-    char buf[32];
-    struct str s = str_on(buf, sizeof buf);
-    str_fmt(&s, "%llu.%02llu ms", (unsigned long long)(ns / 1000000),
-            (unsigned long long)(ns / 10000 % 100));
-    text_add(t, str_span(&s));
 }
 
 static void unresolved(void *ctx, const struct service_state *s) {
@@ -173,6 +193,7 @@ void page_status_text(struct text *t, const struct snapshot *s) {
     config(t, s);
     listeners(t, s);
     counts(t, &totals);
+    load(t, &totals);
     faults(t, &totals);
     logs(t, &totals);
     services(t, s);

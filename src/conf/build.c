@@ -3,6 +3,7 @@
 #include "base/env.h"
 #include "conf/files.h"
 #include "conf/show.h"
+#include "core/overload.h"
 #include "core/state.h"
 #include "core/log_conf.h"
 #include "data/regex.h"
@@ -170,6 +171,17 @@ static void build_state(struct build *b) {
     b->s->state = c;
 }
 
+static void build_overload(struct build *b) {
+    struct overload_conf *c = arena_zero(b->arena, sizeof *c);
+    struct node *n = node_get(b->root, "overload");
+    struct schema_fill f = build_fill(b, NULL);
+    schema_shipped(b->arena, schema_overload_type.object, c);
+    if (n && n->kind == NODE_MAP && !n->bad)
+        schema_fill(&f, &schema_overload_type, n, c);
+    c->off = n && n->kind == NODE_SCALAR && span_eq(node_plain(n), SPAN("false"));
+    b->s->overload = c;
+}
+
 void build_limits(struct build *b, const struct schema_type *t, struct node *n,
                   struct limits_conf *out) {
     if (!n)
@@ -255,6 +267,7 @@ static void build_top(struct build *b) {
     build_dns(b);
     build_outbound_conf(b);
     build_state(b);
+    build_overload(b);
     struct node *metrics = node_get(b->root, "metrics");
     b->s->metrics_off = metrics && span_eq(node_plain(metrics), SPAN("false"));
     build_log(b);

@@ -1,6 +1,7 @@
 #include "conf/build.h"
 #include "conf/show.h"
 #include "core/log_conf.h"
+#include "core/overload.h"
 #include "core/problem.h"
 
 static int place_of(struct span key) {
@@ -419,6 +420,15 @@ static uint64_t number(struct build *b, const struct policy_level *p, const char
     return v;
 }
 
+static unsigned char shed_word(struct build *b, const struct policy_level *p) {
+    struct node *n = policies_value(p, "shed");
+    const struct schema_field *f = schema_field_of(&schema_route_type, SPAN("shed"));
+    int word = SHED_WORD_FAIR;
+    if (n && n->kind == NODE_SCALAR && !n->bad)
+        (void)!schema_scalar(b->arena, b->diags, f->type, sizeof word, n, &word);
+    return (unsigned char)word;
+}
+
 static const struct limits_conf *limits_of(struct leaf *l, const struct policy_level *p) {
     struct node *n = policies_value(p, "limits");
     struct build *b = l->b;
@@ -486,6 +496,7 @@ void policies_finish(struct build *b, const struct policy_level *p, struct route
     r->max_body_own = is_own(p, "max_body");
     r->idle_timeout_ms = number(b, p, "idle_timeout", 300000);
     r->max_duration_ms = number(b, p, "max_duration", 0);
+    r->shed = shed_word(b, p);
     for (unsigned i = 0; i < schema_route.fields && i < POLICIES_MAX; i++) {
         const struct schema_field *f = &schema_route.field[i];
         if (b->scopes & SCOPE_CALLER)

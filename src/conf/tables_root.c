@@ -1,6 +1,7 @@
 #include "conf/tables.h"
 #include "conf/types.h"
 #include "core/outbound.h"
+#include "core/overload.h"
 #include "core/state.h"
 
 static const struct schema_type version = {
@@ -104,6 +105,10 @@ static const struct schema_field root[] = {
     {ROW("routes", schema_routes_type, "Which requests, and what happens to them."),
      .flags = FIELD_NO_FILL},
     {ROW("limits", schema_limits_type, "Limits against too much and too slow."),
+     .flags = FIELD_NO_FILL},
+    {ROW("overload", schema_overload_type,
+         "When requests are refused because there is too much to do or too little memory; false: "
+         "never."),
      .flags = FIELD_NO_FILL},
     {ROW("log", schema_log_type, "The access log of every route that has none of its own."),
      .flags = FIELD_NO_FILL | FIELD_POLICY},

@@ -1,5 +1,6 @@
 #include "conf/tables.h"
 #include "conf/types.h"
+#include "core/overload.h"
 
 /* --- match --- */
 
@@ -207,6 +208,12 @@ const struct schema_object schema_policy_common = {
 #define VALUE(key_, type_, doc_)                                                                   \
     .key = key_, .type = &(type_), .doc = doc_, .flags = FIELD_NO_FILL | FIELD_POLICY | FIELD_VALUE
 
+static const struct schema_word shed_words[] = {{"fair", SHED_WORD_FAIR, false},
+                                                {"first", SHED_WORD_FIRST, false},
+                                                {"last", SHED_WORD_LAST, false},
+                                                {NULL, 0, false}};
+static const struct schema_type shed_type = {.kind = SCHEMA_ENUM, .words = shed_words};
+
 #define MANY(name_)                                                                                \
     static const struct schema_type many_##name_ = {                                               \
         .kind = SCHEMA_LIST, .of = &later_##name_, .flags = TYPE_ONE_OR_MANY}
@@ -248,6 +255,10 @@ MANY(response);
         {VALUE("max_body", type_size, "The largest request body; larger is 413."),                 \
          .shipped = "10MiB"},                                                                      \
         {VALUE("limits", schema_route_limits_type, "Limits of this route.")},                      \
+        {VALUE("shed", shed_type,                                                                  \
+               "Under overload: refused like others, by share; first, as soon as anything is "     \
+               "refused; or last."),                                                               \
+         .shipped = "fair"},                                                                       \
         {VALUE("idle_timeout", type_duration1,                                                     \
                "Silence, both ways, that ends a WebSocket, event stream or gRPC stream."),         \
          .shipped = "5m"},                                                                         \

@@ -62,8 +62,17 @@ static bool wanted(struct exchange *x, const struct filter *f) {
     return t == EXPR_FAILED ? f->when_fails : t == EXPR_TRUE;
 }
 
+/* Under overload: the caller has become known, and has had his share. */
+static bool refused(struct exchange *x) {
+    enum fault f = overload_refuses_caller(x);
+    if (f)
+        exchange_answer(x, f, x->fault_detail);
+    return f;
+}
+
 static void request_go(struct exchange *x, enum verdict v) {
-    while (v == NEXT && x->depth < x->plan->count) {
+    while (v == NEXT && !(unlikely(x->thread->overload.on) && refused(x)) &&
+           x->depth < x->plan->count) {
         struct step *s = x->step[x->depth++];
         if (unlikely(s->filter->when != NULL) && !wanted(x, s->filter))
             continue;
@@ -143,19 +152,23 @@ static void respond_go(struct exchange *x, enum verdict v) {
 
 void exchange_respond(struct exchange *x) {
     must(x->magic == EXCHANGE_MAGIC && x->state == X_BACK);
+    struct doing before = doing_begin(x);
     x->state = X_RESPONSE;
     x->t.head = x->thread->loop.now;
     x->up = x->depth;
     respond_go(x, NEXT);
+    doing_end(x, before);
 }
 
 void exchange_resume(struct exchange *x, enum verdict v) {
     must(x->magic == EXCHANGE_MAGIC && x->waiting && !x->calling);
     x->waiting = false;
+    struct doing before = doing_begin(x);
     if (x->state == X_REQUEST)
         request_go(x, v);
     else
         respond_go(x, v);
+    doing_end(x, before);
 }
 
 static bool holder_takes_long(const struct step *s, bool request) {

@@ -238,9 +238,10 @@ static void start_error(struct exchange *x, enum fault why) {
     start_own(x, &error_back);
 }
 
-void exchange_start(struct exchange *x) {
-    must(x->magic == EXCHANGE_MAGIC && x->state == X_NEW);
+static void begin(struct exchange *x) {
     enum fault f = prepare(x);
+    if (unlikely(x->thread->overload.on) && !f)
+        f = overload_refuses(x);
     if (f == FAULT_NO_ROUTE && span_eq(x->req.path, SPAN("*"))) {
         start_own(x, &options_back);
         return;
@@ -253,6 +254,13 @@ void exchange_start(struct exchange *x) {
     x->back = x->plan->back;
     x->back_conf = x->plan->back_conf;
     chain_start(x);
+}
+
+void exchange_start(struct exchange *x) {
+    must(x->magic == EXCHANGE_MAGIC && x->state == X_NEW);
+    struct doing before = doing_begin(x);
+    begin(x);
+    doing_end(x, before);
 }
 
 void exchange_refuse(struct exchange *x, enum fault why) {
@@ -400,6 +408,7 @@ static void move_response(struct exchange *x) {
 static void exchange_task(struct task *t) {
     struct exchange *x = container_of(t, struct exchange, task);
     must(x->magic == EXCHANGE_MAGIC);
+    struct doing before = doing_begin(x);
     if (unlikely(x->arena.failed) && !x->fault)
         exchange_fail(x, FAULT_OUT_OF_MEMORY, NULL);
     if (unlikely(x->collecting))
@@ -408,4 +417,5 @@ static void exchange_task(struct task *t) {
         move_request(x);
     if (x->state != X_DONE)
         move_response(x);
+    doing_end(x, before);
 }

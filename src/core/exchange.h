@@ -132,6 +132,9 @@ struct exchange {
     struct span observed; /* "authorize forbidden, ..": what policies in mode: observe let pass */
     const struct service_conf *service; /* chosen by the back */
     struct span endpoint;               /* its address as text; lives as long as the exchange */
+    uint64_t asker;                     /* core/overload.h: who is charged for it; 0: nobody */
+    uint64_t spent_ns;                  /* of the loop's time, charged to him */
+    bool asker_known;                   /* its caller has been judged */
     unsigned attempts;
     uint64_t queued_ns; /* it waited for turns: concurrency, protection of services */
     int upstream_status;

@@ -151,6 +151,7 @@ struct route {
     bool
         max_body_own; /* nearer than `defaults`: then it holds for gRPC's streams of messages too */
     bool preflights;  /* a policy of it answers CORS preflights, always */
+    unsigned char shed; /* enum shed_word (core/overload.h): who goes first under overload */
     uint32_t capture_count;
     uint32_t row;                    /* of its statistics (observe/metrics) */
     const struct span *capture_name; /* by place in exchange->capture */
@@ -225,6 +226,7 @@ struct snapshot {
     const struct errors_conf *errors; /* of defaults, for what finds no route; NULL: the shipped */
     const struct outbound_conf *outbound; /* core/outbound.h; NULL: nothing said */
     const struct state_conf *state;       /* core/state.h; never NULL */
+    const struct overload_conf *overload; /* core/overload.h; NULL: off */
     const struct address *dns_server;     /* dns: {servers: ["10.0.0.2:53"]} */
     uint32_t dns_server_count;            /* 0: those of /etc/resolv.conf */
     uint32_t workers;                     /* 0: one per allowed CPU */

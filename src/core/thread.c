@@ -13,6 +13,7 @@ bool thread_init(struct thread *t, unsigned index) {
     if (!loop_init(&t->loop))
         return false;
     t->loop.on_drained = exchanges_settled;
+    overload_init(t);
     h2_memory_init(&t->h2, !t->loop.arenas.pages.single);
     return true;
 }
@@ -36,6 +37,7 @@ void thread_finish(struct thread *t) {
     if (t->connections.pages)
         slab_finish(&t->connections);
     h2_memory_finish(&t->h2);
+    overload_finish(t);
     loop_finish(&t->loop);
 }
 

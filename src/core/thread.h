@@ -9,6 +9,7 @@
  */
 #pragma once
 #include "core/exchange.h"
+#include "core/overload.h"
 #include "core/record.h"
 #include "http/h2_memory.h"
 
@@ -74,6 +75,12 @@
     C(tunnels, "WebSockets that services accepted")                                                \
     C(grpc_calls, "gRPC calls")                                                                    \
     C(grpc_failures, "gRPC calls that did not end with status OK")                                 \
+    C(requests_shed_loop_delay, "Requests refused because the gateway was overloaded")             \
+    C(requests_shed_memory, "Requests refused because the gateway was overloaded")                 \
+    C(requests_ended_memory, "Requests ended because memory was nearly used up")                   \
+    C(overloads_loop_delay, "How often a worker began to refuse requests because it was behind")   \
+    C(workers_stuck, "How often a worker was busy for over 100 ms with one thing")                 \
+    C(client_connections_spared, "Idle client connections closed because memory was short")        \
     C(refusals_observed, "Refusals that mode: observe let pass")                                   \
     C(logins, "Logins by OpenID Connect that came to their end")                                   \
     C(logins_failed, "Callbacks of logins that were refused")                                      \
@@ -113,6 +120,7 @@ enum local_slot {
     LOCAL_CREDENTIALS,
     LOCAL_SIGNERS,
     LOCAL_REDIS, /* shared/redis: connections */
+    LOCAL_RELIEF,
     LOCAL_COUNT
 };
 enum { SINKS_MAX = 4 };
@@ -132,7 +140,10 @@ struct thread {
     struct h2_memory h2;     /* of its sessions, to clients and to services */
     /* Called at every end, in order; set before the loop runs. */
     void (*sink[SINKS_MAX])(struct thread *, const struct record *);
-    struct list drains;      /* struct drain_op: who wants to know of it */
+    struct list drains; /* struct drain_op: who wants to know of it */
+    struct overload overload;
+    /* The exchange that this thread works on just now, for who looks when it hangs (main/stuck). */
+    _Atomic(struct exchange *) doing;
     bool draining;           /* shutting down: connections close after their answer */
     uint64_t request_seq;    /* part of request ids */
     struct h1_parser parser; /* for heads that come in one piece */
@@ -158,3 +169,23 @@ int64_t thread_wall_ns(struct thread *t, uint64_t at);
 struct span thread_date(struct thread *t);
 struct snapshot_ref *thread_hold(struct thread *t);
 void thread_release(struct thread *t, struct snapshot_ref *r);
+
+/* Around what is done for an exchange, wherever the loop comes to it: so that others see what a
+ * thread is at, and, under overload, its time is charged. */
+struct doing {
+    struct exchange *x; /* what was under way around it */
+    uint64_t from;
+};
+static inline struct doing doing_begin(struct exchange *x) {
+    struct thread *t = x->thread;
+    struct doing d = {atomic_load_explicit(&t->doing, memory_order_relaxed), 0};
+    atomic_store_explicit(&t->doing, x, memory_order_relaxed);
+    if (unlikely(t->overload.on))
+        d.from = overload_clock(x);
+    return d;
+}
+static inline void doing_end(struct exchange *x, struct doing before) {
+    atomic_store_explicit(&x->thread->doing, before.x, memory_order_relaxed);
+    if (unlikely(before.from != 0))
+        overload_charge(x, before.from);
+}

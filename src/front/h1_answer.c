@@ -1,5 +1,6 @@
 /* From an answer to bytes: what the core tells its front. */
 #include "front/h1_conn.h"
+#include "front/relief.h"
 
 /* In each send_stall_timeout at least so many bytes; a whole answer in so long. */
 enum { SEND_LEAST = 1024, WHOLE_ANSWER_MS = 5 * 60 * 1000, LOOK_MS = 1000 };
@@ -77,7 +78,8 @@ static void front_head(struct exchange *x) {
     struct h1_print how = {0};
     enum framing framing = answer_framing(c, x, &how);
     /* What is unread of the request would be taken for the next one. */
-    if (!w->request_done || fault_table[x->fault].close || conn_thread(c)->draining)
+    if (!w->request_done || fault_table[x->fault].close || conn_thread(c)->draining ||
+        relief_parts(conn_thread(c)))
         c->keep = false;
     how.close = !c->keep;
     how.http10 = c->keep && x->facts.http_minor < 11;

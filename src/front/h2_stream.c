@@ -1,5 +1,6 @@
 /* One stream: from its header blocks and DATA to an exchange and its body. */
 #include "front/h2_conn.h"
+#include "front/relief.h"
 
 enum { RATE_AFTER_S = 10 };
 
@@ -106,7 +107,7 @@ struct h2_stream *h2_stream_open(struct h2_conn *c, int32_t id) {
     c->rules = rules_of(x);
     h2_section_start(&s->section, H2_REQUEST, &x->req, &l->h1_request, &c->rules);
     s->body_since = s->body_last = h2_now(c);
-    if (h2_worn_out(c))
+    if (h2_worn_out(c) || relief_parts(h2_thread(c)))
         h2_leave_soon(c);
     return s;
 }

@@ -1,6 +1,7 @@
 #include "front/door.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "front/relief.h"
 #include "io/tcp.h"
 #include <errno.h>
 #include <pthread.h>
@@ -108,6 +109,7 @@ static void listener_free(struct deferred *d) {
 
 static void listener_forget(struct listener *l) {
     if (l->closing && l->open == 0 && !l->free.node.next) {
+        relief_forget(l->thread, l);
         list_remove(&l->node);
         l->free.run = listener_free;
         loop_after_turn(&l->thread->loop, &l->free);
@@ -134,7 +136,7 @@ static bool total_take(bool *scarce) {
     return false;
 }
 
-static struct list *listeners(struct thread *t) {
+struct list *listener_list(struct thread *t) {
     struct list *l = t->local[LOCAL_LISTENERS];
     if (!l) {
         l = t->local[LOCAL_LISTENERS] = mem_alloc(sizeof *l);
@@ -166,7 +168,7 @@ static struct door *longest_idle(struct listener *l) {
 }
 
 static void make_room(struct thread *t) {
-    struct list *head = listeners(t);
+    struct list *head = listener_list(t);
     for (struct list *n = head->next; n != head; n = n->next) {
         struct door *d = of(n)->reserve ? NULL : longest_idle(of(n));
         if (d) {
@@ -236,6 +238,10 @@ static void pause_accepting(struct listener *l) {
 }
 
 static void accept_some(struct listener *l) {
+    if (relief_holds(l)) {
+        l->held = true;
+        return;
+    }
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
         struct address peer = {.len = sizeof peer.un};
         int fd = env.accept(l->watch.fd, &peer.sa, &peer.len);
@@ -264,6 +270,12 @@ static void ready(struct watch *w, uint32_t events) {
 static void again(struct reader *r) {
     accept_some(container_of(r, struct listener, again));
 }
+void listener_go_on(struct listener *l) {
+    bool held = l->held;
+    l->held = false;
+    if (held && !l->closing)
+        loop_unfinished(&l->thread->loop, &l->again);
+}
 static void pause_over(struct timer *t) {
     accept_some(container_of(t, struct listener, pause));
 }
@@ -287,7 +299,8 @@ bool listener_open(struct thread *t, struct span name, int fd, const struct plan
         mem_free(l);
         return false;
     }
-    list_append(listeners(t), &l->node);
+    list_append(listener_list(t), &l->node);
+    relief_start(t);
     return true;
 }
 
@@ -326,7 +339,7 @@ static void stop_accepting(struct listener *l) {
 }
 
 void listener_close(struct thread *t, struct span name) {
-    for (struct list *head = listeners(t), *n = head->next, *next; n != head; n = next) {
+    for (struct list *head = listener_list(t), *n = head->next, *next; n != head; n = next) {
         next = n->next;
         if (name.p && !span_eq(of(n)->name, name))
             continue;
@@ -336,7 +349,7 @@ void listener_close(struct thread *t, struct span name) {
 }
 
 static void each_connection(struct thread *t, void (*fn)(struct door *)) {
-    for (struct list *head = listeners(t), *n = head->next, *next; n != head; n = next) {
+    for (struct list *head = listener_list(t), *n = head->next, *next; n != head; n = next) {
         struct listener *l = of(n);
         next = n->next;
         l->open++; /* stays while its list is walked */
@@ -369,6 +382,7 @@ void listeners_stop(struct thread *t) {
     listener_close(t, SPAN_NONE);
     each_connection(t, kill_door);
     loop_drain(&t->loop);
+    relief_stop(t);
     loop_turn(&t->loop, 0); /* what waited for the end of a turn */
     mem_free(t->local[LOCAL_LISTENERS]);
     t->local[LOCAL_LISTENERS] = NULL;

@@ -5,8 +5,9 @@
  * several. Counted over all threads: open connections, and connections per client address (an IPv6
  * /64 is one); at a limit the new connection is closed at once. From nine tenths of
  * the limit on each new one takes the place of an idle one of its thread. When descriptors run out
- * accepting pauses and backs off. Owner: the thread (local slot LOCAL_LISTENERS). Thread: its own;
- * the totals are shared.
+ * accepting pauses and backs off; when memory does,
+ * nobody is accepted until it is over (front/relief.h). Owner: the thread (local slot
+ * LOCAL_LISTENERS). Thread: its own; the totals are shared.
  */
 #pragma once
 #include "core/thread.h"
@@ -27,6 +28,7 @@ struct listener {
     uint32_t open; /* connections that still point here */
     unsigned backoff_ms;
     bool closing;
+    bool held;    /* memory is short: who connects waits */
     bool reserve; /* not counted and not refused: the operator's door */
 };
 
@@ -43,6 +45,10 @@ void listener_close(struct thread *t, struct span name);
 void listeners_drain(struct thread *t);
 /* Closes everything, answers broken off. Before thread_finish. */
 void listeners_stop(struct thread *t);
+
+/* For relief. */
+struct list *listener_list(struct thread *t);
+void listener_go_on(struct listener *l); /* it may accept again, if it was held */
 
 /* For the doors. */
 const struct listener_conf *listener_conf(struct listener *l, const struct snapshot *s);

@@ -18,6 +18,10 @@ static void woken(struct watch *w, uint32_t events) {
     (void)events;
     if (env.read(l->wake_fd, &n, sizeof n) < 0)
         must(errno == EAGAIN || errno == EINTR);
+    if (unlikely(l->marked_at != 0)) {
+        l->lap.queued = env.now_ns() - l->marked_at;
+        l->marked_at = 0;
+    }
     /* Takes over what its setter had sent before: a plain store would let messages() look too
      * early. */
     atomic_exchange(&l->signalled, false);
@@ -113,6 +117,12 @@ static void settle(struct loop *l) {
     l->scratch_used = l->scratch_top = 0;
 }
 
+/* One writer: no locked instruction. */
+static inline void progress(struct loop *l) {
+    uint64_t n = atomic_load_explicit(&l->progress, memory_order_relaxed);
+    atomic_store_explicit(&l->progress, n + 1, memory_order_relaxed);
+}
+
 static void drain_outputs(struct loop *l) {
     /* Only those marked by now: whoever marks himself again is called after the tasks it caused. */
     struct list todo;
@@ -120,6 +130,7 @@ static void drain_outputs(struct loop *l) {
     list_splice(&todo, &l->outputs);
     for (struct list *n; (n = list_shift(&todo));) {
         struct output *o = container_of(n, struct output, node);
+        progress(l);
         o->flush(o);
     }
 }
@@ -133,6 +144,7 @@ void loop_drain(struct loop *l) {
         while (list_linked(&l->tasks) || list_linked(&l->outputs)) {
             for (struct list *n; (n = list_shift(&l->tasks));) {
                 struct task *t = container_of(n, struct task, node);
+                progress(l);
                 t->run(t);
             }
             drain_outputs(l);
@@ -165,6 +177,7 @@ static void messages(struct loop *l) {
         m = in_order;
         in_order = m->next;
         refresh(l);
+        progress(l);
         m->receive(m);
         loop_drain(l);
     }
@@ -177,6 +190,7 @@ static void fire_timers(struct loop *l) {
             timer_start(&l->timers, t, t->at - 1, 0);
             continue;
         }
+        progress(l);
         t->fire(t);
         loop_drain(l);
     }
@@ -186,6 +200,7 @@ static void unfinished(struct loop *l, struct list *todo) {
     for (struct list *n; (n = list_shift(todo));) {
         struct reader *r = container_of(n, struct reader, node);
         refresh(l);
+        progress(l);
         r->again(r);
         loop_drain(l);
     }
@@ -215,14 +230,41 @@ static void end_turn(struct loop *l) {
     }
 }
 
+/* The kernel hands out what is ready in the order in which it became so: a mark at the end of that
+ * queue tells how long it is. */
+static void mark_queue(struct loop *l) {
+    uint64_t one = 1;
+    if (l->marked_at || env.write(l->wake_fd, &one, sizeof one) < 0)
+        return;
+    l->marked_at = l->now;
+}
+
+static void begin_turn(struct loop *l, int events) {
+    refresh(l);
+    l->turns++;
+    l->lap.began = l->now;
+    l->lap.events = events > 0 ? (unsigned)events : 0;
+    l->lap.queued = 0;
+    atomic_store_explicit(&l->busy, true, memory_order_relaxed);
+    if (unlikely(events == LOOP_EVENTS))
+        mark_queue(l);
+}
+
+static void turn_over(struct loop *l) {
+    refresh(l);
+    l->lap.ended = l->now;
+    if (l->on_turn)
+        l->on_turn(l);
+    atomic_store_explicit(&l->busy, false, memory_order_relaxed);
+}
+
 void loop_turn(struct loop *l, int max_wait_ms) {
     struct epoll_event ev[LOOP_EVENTS] unzeroed;
     struct list todo;
     me = l;
     list_init(&todo);
     int n = env.epoll_wait(l->ep, ev, LOOP_EVENTS, loop_wait_ms(l, l->now, max_wait_ms));
-    l->turns++;
-    refresh(l);
+    begin_turn(l, n);
     list_splice(&todo, &l->readers); /* those of the last turn; new ones wait */
     for (int i = 0; i < n; i++) {
         struct watch *w = ev[i].data.ptr;
@@ -230,6 +272,7 @@ void loop_turn(struct loop *l, int max_wait_ms) {
             continue;
         if ((i & 3) == 3) /* a handler takes some 10 us: good enough for clocks of ms */
             refresh(l);
+        progress(l);
         w->ready(w, ev[i].events);
         if (l->scratch_used > SCRATCH_BATCH)
             loop_drain(l);
@@ -241,6 +284,7 @@ void loop_turn(struct loop *l, int max_wait_ms) {
     end_turn(l);
     if (unlikely(l->arenas.pages.warm_count > PAGES_WARM) && !timer_running(&l->trim))
         timer_start(&l->timers, &l->trim, now_ms(l), TRIM_MS);
+    turn_over(l);
 }
 
 void loop_run(struct loop *l) {

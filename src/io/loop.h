@@ -50,6 +50,15 @@ struct message {
     void (*receive)(struct message *);
 };
 
+/* What a turn had to do: how long it took, and how many events it found. */
+struct lap {
+    uint64_t began, ended; /* ns; ended of this turn, once on_turn is called */
+    unsigned events;
+    /* How long a mark waited that was put behind all that was ready when LOOP_EVENTS were found at
+     * once: more than one turn takes. 0: none came back in this turn. */
+    uint64_t queued;
+};
+
 struct loop {
     int ep, wake_fd;
     struct watch wake;
@@ -60,6 +69,11 @@ struct loop {
     atomic_bool signalled;
     bool stop;
     void (*on_drained)(struct loop *); /* may be NULL; e.g. faults after a failed settle */
+    void (*on_turn)(struct loop *);    /* may be NULL; the turn is over. It starts nothing itself */
+    struct lap lap;
+    uint64_t marked_at;        /* ns: the mark is under way; 0: it is not */
+    _Atomic uint64_t progress; /* handlers, tasks, outputs begun: others see whether one hangs */
+    atomic_bool busy;          /* in a turn, not waiting for events */
 
     unsigned char *scratch; /* SCRATCH_MAX bytes; bodies ride on it until the drain ends */
     size_t scratch_used;    /* by this handler's reads: lent slices point there */

@@ -6,6 +6,7 @@
 #include "main/listening.h"
 #include "main/pidfile.h"
 #include "main/rooms.h"
+#include "main/stuck.h"
 #include "observe/log.h"
 #include "tls/stream.h"
 #include <errno.h>
@@ -33,6 +34,7 @@ static void stop(struct gateway *g) {
     g->life = LIFE_STOPPING;
     timer_stop(&g->grace);
     timer_stop(&g->watchdog);
+    stuck_stop();
     g->control.loop.stop = true;
 }
 
@@ -192,6 +194,7 @@ static void ready(struct gateway *g) {
     if (g->channel.systemd.watchdog_us)
         watchdog(&g->watchdog);
     certificates_start(g);
+    stuck_start(g);
     reload_ready(g);
 }
 

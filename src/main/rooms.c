@@ -2,6 +2,7 @@
 #include "back/pool.h"
 #include "base/log.h"
 #include "core/outbound.h"
+#include "core/pressure.h"
 #include "core/publish.h"
 #include "identity/keys.h"
 #include "identity/credentials.h"
@@ -32,10 +33,12 @@ bool rooms_start(struct thread *control) {
         return false;
     }
     discovery_start(control);
+    pressure_start(control);
     return true;
 }
 
 void rooms_stop(void) {
+    pressure_stop();
     discovery_stop();
     log_stop(LOG_GRACE_MS);
 }

@@ -39,6 +39,7 @@ struct metrics_local {
 unsigned metrics_route_row(const struct route *r); /* NULL: ROW_NONE */
 unsigned metrics_service_row(const struct service_conf *s);
 unsigned metrics_auth_row(const struct authenticator *by);
+void metrics_overload(struct text *out);
 void metrics_authenticators(struct text *out, const struct snapshot *s);
 
 /* Calls for every thread's arrays. */

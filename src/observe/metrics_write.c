@@ -77,6 +77,8 @@ static const struct group {
 } groups[] = {
     {"client_connections_refused_", "client_connections_refused", "reason",
      "Client connections refused, by the limit that was reached"},
+    {"requests_shed_", "requests_shed", "reason",
+     "Requests refused because the gateway was overloaded"},
     {"client_tls_handshakes_by_", "client_tls_handshakes", "version",
      "TLS handshakes with clients"},
     {"client_tls_failed_", "client_tls_failed", "reason",
@@ -410,6 +412,7 @@ void metrics_write(struct text *out, const struct snapshot *s) {
     write_services(out, s);
     metrics_authenticators(out, s);
     metrics_certificates(out, s);
+    metrics_overload(out);
     write_logs(out);
     write_process(out);
 }

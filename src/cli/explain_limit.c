@@ -1,6 +1,7 @@
 #include "cli/explain.h"
 #include "core/limits.h"
 #include "core/state.h"
+#include "limit/shared_limit.h"
 
 /* Rate limits: what counts together, how much of it, and for whom. */
 
@@ -54,11 +55,6 @@ static struct span id(struct arena *a, const struct filter *f, const struct rate
                             : base;
 }
 
-static uint64_t lease_of(const struct rate_limit_conf *c) {
-    uint64_t tenth = c->rate[0].count * 100 / (c->rate[0].per_ms ? c->rate[0].per_ms : 1);
-    return c->lease ? c->lease : tenth ? tenth : 1;
-}
-
 static bool shared(const struct explained *e, const struct rate_limit_conf *c) {
     return c->scope == LIMIT_SHARED && e->s->state && e->s->state->kind != STATE_MEMORY;
 }
@@ -83,7 +79,8 @@ static void print_one(const struct visit *v, const struct rate_limit_conf *c, st
         return;
     if (c->sync == LIMIT_LEASE)
         printf(LINE "takes %llu at a time: gateways x %llu more than the limit may pass\n", "",
-               (unsigned long long)lease_of(c), (unsigned long long)lease_of(c));
+               (unsigned long long)shared_limit_lease(c, 1),
+               (unsigned long long)shared_limit_lease(c, 1));
     else
         printf(LINE "counts for all gateways together\n", "");
 }
@@ -110,7 +107,7 @@ static void put_one(const struct visit *v, const struct rate_limit_conf *c, stru
     jout_bool(j, "observe", v->f->observe);
     jout_bool(j, "shared", shared(v->e, c));
     if (shared(v->e, c) && c->sync == LIMIT_LEASE)
-        jout_number(j, "more_per_gateway", (int64_t)lease_of(c));
+        jout_number(j, "more_per_gateway", (int64_t)shared_limit_lease(c, 1));
     jout_close(j, '}');
 }
 

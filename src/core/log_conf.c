@@ -10,11 +10,11 @@ const struct log_field_info log_field_table[LOG_FIELD_COUNT] = {
 };
 
 const int log_fields_shipped[LOG_SHIPPED_COUNT] = {
-    LOG_FIELD_time,     LOG_FIELD_request_id, LOG_FIELD_client,   LOG_FIELD_listener,
-    LOG_FIELD_protocol, LOG_FIELD_method,     LOG_FIELD_host,     LOG_FIELD_path,
-    LOG_FIELD_status,   LOG_FIELD_bytes,      LOG_FIELD_duration, LOG_FIELD_upstream_duration,
-    LOG_FIELD_route,    LOG_FIELD_service,    LOG_FIELD_endpoint, LOG_FIELD_code,
-    LOG_FIELD_who,      LOG_FIELD_user_agent,
+    LOG_FIELD_time,     LOG_FIELD_request_id, LOG_FIELD_client,     LOG_FIELD_listener,
+    LOG_FIELD_protocol, LOG_FIELD_method,     LOG_FIELD_host,       LOG_FIELD_path,
+    LOG_FIELD_status,   LOG_FIELD_bytes,      LOG_FIELD_duration,   LOG_FIELD_upstream_duration,
+    LOG_FIELD_route,    LOG_FIELD_service,    LOG_FIELD_endpoint,   LOG_FIELD_code,
+    LOG_FIELD_who,      LOG_FIELD_limit_name, LOG_FIELD_user_agent,
 };
 
 enum log_field log_field_lookup(struct span name) {

@@ -96,5 +96,5 @@ struct log_conf {
     void *lasting;        /* the destination; set by log_attach before publishing */
 };
 
-enum { LOG_SHIPPED_COUNT = 18 };
+enum { LOG_SHIPPED_COUNT = 19 };
 extern const int log_fields_shipped[LOG_SHIPPED_COUNT];

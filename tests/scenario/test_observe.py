@@ -75,7 +75,7 @@ def a_line_for_every_request():
         ok, none, nowhere, bad = rows
         wanted = dict(client='127.0.0.1', listener='public', protocol='HTTP/1.1', method='GET', host='gw.test',
                       path='/api/./products/7', status=200, bytes=1000, route='products', service='product',
-                      endpoint=up.address, code=None, who=None, user_agent='tests "1"')
+                      endpoint=up.address, code=None, who=None, **{'limit.name': None}, user_agent='tests "1"')
         equal({k: ok[k] for k in wanted}, wanted)
         assert 0 < ok['upstream_duration'] <= ok['duration'] < 20, ok
         assert ok['request_id'] and ok['time'].endswith('Z') and len(ok['time']) == 24, ok

@@ -467,6 +467,20 @@ def a_client_that_leaves_its_place_gives_its_turn_back():
 
 
 @test
+def a_stream_that_is_reset_gives_its_turn_back():
+    if not connect:
+        skip('python3-h2 is missing')
+    limit = '{name: slow, rate: 2/h, burst: 1, delay: {max_wait: 45m}}'
+    with Limited(route('/*', limit, ', request_timeout: 3h')) as l, connect('h2', l.gw.port, None) as c:
+        equal(c.request('GET', '/').status, 200)
+        for _ in range(3):
+            stream = c.begin('GET', '/')
+            wait_until(lambda: l.gw.metrics()['sluice_limit_waiting{limit="slow"}'] == 1, 'it waits')
+            c.reset(stream)
+            wait_until(lambda: l.gw.metrics()['sluice_limit_waiting{limit="slow"}'] == 0, 'it has left')
+
+
+@test
 def the_queue_is_bounded():
     limit = '{name: slow, rate: 10/h, burst: 1, delay: {max_wait: 1h, queue: 2}}'
     with Limited(route('/*', limit, ', request_timeout: 3h'), workers=1) as l:

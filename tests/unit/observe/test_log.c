@@ -1,4 +1,5 @@
 /* observe/log: lines, and the writer behind the rings with a file system that misbehaves. */
+#include "core/told.h"
 #include "observe/log.h"
 #include "base/log.h"
 #include "observe/errlog.h"
@@ -146,7 +147,7 @@ static void shipped_line(void **state) {
         "\"method\":\"GET\",\"host\":\"shop.example\",\"path\":\"/api/./products/42\","
         "\"status\":200,\"bytes\":1024,\"duration\":0.001234,\"upstream_duration\":0.001000,"
         "\"route\":\"products\",\"service\":\"product\",\"endpoint\":\"127.0.0.1:7001\","
-        "\"code\":null,\"who\":null,\"user_agent\":\"curl/8.5.0\"}");
+        "\"code\":null,\"who\":null,\"limit.name\":null,\"user_agent\":\"curl/8.5.0\"}");
 }
 
 /* Values of parameters that hold credentials never come into a log, however the name is spelt. */
@@ -210,7 +211,6 @@ static void every_field(void **state) {
         {LOG_FIELD_observed, "null"},
         {LOG_FIELD_referer, "null"},
         {LOG_FIELD_generation, "7"},
-        {LOG_FIELD_limit_name, "null"},
         {LOG_FIELD_limit_remaining, "null"},
         {LOG_FIELD_limit_verdict, "null"},
     };
@@ -218,6 +218,22 @@ static void every_field(void **state) {
     assert_int_equal(array_len(row) + LOG_SHIPPED_COUNT, LOG_FIELD_COUNT); /* none is forgotten */
     for (size_t i = 0; i < array_len(row); i++)
         assert_string_equal(value_of(row[i].id), row[i].value);
+    /* Of three limits the one that refused; of two that let pass the one with the least share left.
+     */
+    static const struct limit_window hundred = {.quota = 100}, ten = {.quota = 10};
+    struct limit_told refused = {
+        .id = SPAN("day"), .window = &hundred, .remaining = 50, .verdict = TOLD_REFUSED};
+    struct limit_told small = {.id = SPAN("small"), .window = &ten, .remaining = 9};
+    struct limit_told big = {
+        .next = &small, .id = SPAN("big"), .window = &hundred, .remaining = 10};
+    s.x.told = &big;
+    assert_string_equal(value_of(LOG_FIELD_limit_name), "\"big\"");
+    assert_string_equal(value_of(LOG_FIELD_limit_remaining), "10");
+    assert_string_equal(value_of(LOG_FIELD_limit_verdict), "\"allowed\"");
+    small.next = &refused;
+    assert_string_equal(value_of(LOG_FIELD_limit_name), "\"day\"");
+    assert_string_equal(value_of(LOG_FIELD_limit_verdict), "\"refused\"");
+    s.x.told = NULL;
     struct tls_client_cert cert = {.subject = SPAN("CN=ann"), .san = SPAN("URI:spiffe://a/ann")};
     struct tls_info tls = {.version = "TLSv1.3",
                            .cipher = "TLS_AES_128_GCM_SHA256",

@@ -23,7 +23,7 @@ _sluice() {
     esac
     local options=
     case $command in
-    '') COMPREPLY=($(compgen -W 'run check explain routes eval hash schema reload status help --version' -- "$cur")); return ;;
+    '') COMPREPLY=($(compgen -W 'run check explain routes eval hash schema reload status limits help --version' -- "$cur")); return ;;
     run) options='-c --no-supervisor --user --run-dir --pid-file --workers --reload-every' ;;
     reload) options='-c --run-dir --format' ;;
     check|routes|status) options='-c --format' ;;
@@ -34,6 +34,7 @@ _sluice() {
             return
         fi ;;
     eval) options='--with --cases --format' ;;
+    limits) options='top reset -c --limit --by -n --count --format' ;;
     hash) options='key password argon2id bcrypt yescrypt' ;;
     schema|help) options= ;;
     esac

@@ -1,5 +1,6 @@
 #include "admin/admin.h"
 #include "admin/answer.h"
+#include "admin/limits_top.h"
 #include "admin/pages.h"
 #include "core/thread.h"
 
@@ -111,10 +112,20 @@ static void reload(struct answer *a) {
     hooks.reload(hooks.ctx, r);
 }
 
+static void reset(struct answer *a) {
+    if (from_browser(a->x))
+        answer_problem(a, 403, "admin_origin", "send Content-Type: application/json and no Origin");
+    else
+        limits_reset(a);
+}
+
 static const struct door doors[] = {
     {"/metrics", page_metrics, "text/plain; version=0.0.4; charset=utf-8", NULL, METHOD_GET},
     {"/status", NULL, NULL, status, METHOD_GET},
     {"/routes", page_routes, json, NULL, METHOD_GET},
+    {"/limits", NULL, NULL, limits_page, METHOD_GET},
+    {"/limits/top", NULL, NULL, limits_top, METHOD_GET},
+    {"/limits/reset", NULL, NULL, reset, METHOD_POST},
     {"/livez", NULL, NULL, livez, METHOD_GET},
     {"/readyz", NULL, NULL, readyz, METHOD_GET},
     {"/reload", NULL, NULL, reload, METHOD_POST},
@@ -161,8 +172,9 @@ static void admin_start(struct exchange *x) {
     } else if (!d) {
         answer_problem(a, 404, "not_found",
                        x->snap->snapshot->metrics_off
-                           ? "there are /status, /routes, /livez, /readyz and /reload"
-                           : "there are /metrics, /status, /routes, /livez, /readyz and /reload");
+                           ? "there are /status, /routes, /limits, /livez, /readyz and /reload"
+                           : "there are /metrics, /status, /routes, /limits, /livez, /readyz and "
+                             "/reload");
     } else if (!method_fits(d, x->req.method)) {
         hdr_add(&x->resp, HDR_ALLOW, d->method == METHOD_GET ? SPAN("GET, HEAD") : SPAN("POST"));
         answer_problem(a, 405, "method_not_allowed", "see Allow");

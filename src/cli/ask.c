@@ -100,14 +100,15 @@ static const char *judge(struct ask_answer *a) {
     return !fine ? "its answer is no HTTP" : whole ? NULL : "its answer broke off";
 }
 
-bool ask(const struct address *admin, const char *path, const char *accept, struct ask_answer *a,
-         const char **why) {
+bool ask(const struct address *admin, bool post, const char *path, const char *accept,
+         struct ask_answer *a, const char **why) {
     struct question *q = mem_alloc(sizeof *q);
-    char request[512];
-    int n =
-        snprintf(request, sizeof request,
-                 "GET %s HTTP/1.1\r\nHost: localhost\r\nAccept: %s\r\nConnection: close\r\n\r\n",
-                 path, accept);
+    char request[4096];
+    int n = snprintf(request, sizeof request,
+                     "%s %s HTTP/1.1\r\nHost: localhost\r\nAccept: %s\r\n%s"
+                     "Connection: close\r\n\r\n",
+                     post ? "POST" : "GET", path, accept,
+                     post ? "Content-Type: application/json\r\nContent-Length: 0\r\n" : "");
     must(n > 0 && (size_t)n < sizeof request);
     *a = (struct ask_answer){.bytes = text_new(ASK_ANSWER_MAX)};
     q->request = span_of(request, (size_t)n);

@@ -16,7 +16,7 @@ struct ask_answer {
     struct span body;  /* in them */
 };
 
-/* True: an answer, whatever its status. False: *why says what went wrong (static).
- * text_finish(&a->bytes) afterwards, however it went. */
-must_use bool ask(const struct address *admin, const char *path, const char *accept,
+/* GET, or (`post`) a POST without a body. True: an answer, whatever its status. False: *why says
+ * what went wrong (static). text_finish(&a->bytes) afterwards, however it went. */
+must_use bool ask(const struct address *admin, bool post, const char *path, const char *accept,
                   struct ask_answer *a, const char **why);

@@ -50,6 +50,12 @@ const struct command commands[] = {
     {"status", "", "show the state of the running gateway",
      "It asks the admin listener of the configuration.", OPTION_CONFIG | OPTION_FORMAT, 0, 0,
      cli_ask_status},
+    {"limits", "[top | reset KEY]", "show the rate limits of the running gateway, and their keys",
+     "Alone: each limit and what became of requests. top: the keys that ask most (or, --by "
+     "refused, are\n"
+     "refused most), by estimate. reset KEY: forgets what a key has used, as top writes it.\n"
+     "Example: sluice limits top --limit login -n 20",
+     OPTION_CONFIG | OPTION_FORMAT | OPTION_LIMITS, 0, 2, cli_limits},
     {"help", "[CODE or COMMAND]", "explain a command, or an error by its code",
      "Example: sluice help E0112", 0, 0, 1, cli_help},
     {"docs", "errors|configuration", NULL, NULL, 0, 1, 1, cli_docs}, /* for docs/, not listed */
@@ -83,6 +89,10 @@ void cli_usage(const struct command *c, FILE *f) {
     if (c->options & OPTION_FORMAT)
         fprintf(f, "  --format FORMAT       text%s\n",
                 c->options & OPTION_SARIF ? ", json or sarif" : " or json");
+    if (c->options & OPTION_LIMITS)
+        fprintf(f, "  --limit ID            of this limit alone\n"
+                   "  -n, --count N         so many keys, at most 100; else 10\n"
+                   "  --by asks|refused     what the keys are ordered by\n");
     if (c->options & OPTION_REQUEST)
         fprintf(f, "  -H, --header 'N: V'   a header field of the request; several may be given\n"
                    "  -d, --data TEXT       its body\n"

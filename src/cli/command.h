@@ -19,6 +19,7 @@ enum option_bit {
     OPTION_RUN_DIR = 16,
     OPTION_REQUEST = 32, /* -H, -d, --listener, --claims, --consumer */
     OPTION_EVAL = 64,    /* --with, --cases */
+    OPTION_LIMITS = 128, /* --limit, --by, -n */
 };
 
 struct cli {
@@ -30,6 +31,7 @@ struct cli {
     unsigned headers;
     const char *data, *listener, *claims, *consumer;
     const char *with, *cases;
+    const char *limit, *by, *count;
     enum diag_format format;
     const char *argument[ARGUMENTS_MAX];
     unsigned arguments;
@@ -63,6 +65,7 @@ int cli_routes(struct cli *c);
 int cli_explain(struct cli *c);
 int cli_eval(struct cli *c);
 int cli_hash(struct cli *c);
+int cli_limits(struct cli *c);
 int cli_schema(struct cli *c);
 int cli_help(struct cli *c);
 int cli_docs(struct cli *c);

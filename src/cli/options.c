@@ -64,6 +64,26 @@ static int take_cases(struct cli *c, const char *v) {
     c->cases = v;
     return -1;
 }
+static int take_limit(struct cli *c, const char *v) {
+    c->limit = v;
+    return -1;
+}
+
+static int take_by(struct cli *c, const char *v) {
+    if (strcmp(v, "asks") != 0 && strcmp(v, "refused") != 0)
+        return cli_misused(c, "--by is asks or refused, not `%s`", v);
+    c->by = v;
+    return -1;
+}
+
+static int take_count(struct cli *c, const char *v) {
+    uint64_t n;
+    if (!parse_dec(span_z(v), 100, &n) || n == 0)
+        return cli_misused(c, "-n is a number from 1 to 100, not `%s`", v);
+    c->count = v;
+    return -1;
+}
+
 static int take_no_supervisor(struct cli *c, const char *v) {
     (void)v;
     c->call.no_supervisor = true;
@@ -106,6 +126,9 @@ static const struct option options[] = {
     {"--consumer", 0, true, OPTION_REQUEST, take_consumer},
     {"--with", 0, true, OPTION_EVAL, take_with},
     {"--cases", 0, true, OPTION_EVAL, take_cases},
+    {"--limit", 0, true, OPTION_LIMITS, take_limit},
+    {"--by", 0, true, OPTION_LIMITS, take_by},
+    {"--count", 'n', true, OPTION_LIMITS, take_count},
     {"--no-supervisor", 0, false, OPTION_RUN, take_no_supervisor},
     {"--user", 0, true, OPTION_RUN, take_user},
     {"--workers", 0, true, OPTION_RUN, take_workers},

@@ -6,7 +6,7 @@ int cli_status_of(const struct address *admin, struct span name, bool json) {
     struct ask_answer a;
     const char *why;
     int code = CLI_FAILED;
-    if (!ask(admin, "/status", json ? "application/json" : "text/plain", &a, &why)) {
+    if (!ask(admin, false, "/status", json ? "application/json" : "text/plain", &a, &why)) {
         fprintf(stderr, "sluice: no gateway can be asked at %.*s: %s\n", SPAN_ARG(name), why);
     } else if (a.status != 200) {
         fprintf(stderr, "sluice: what listens at %.*s answers %d to GET /status\n", SPAN_ARG(name),

@@ -88,7 +88,7 @@ static void answers(void **state) {
         struct ask_answer a;
         const char *why;
         server_start(&s, row[i].piece);
-        assert_int_equal(ask(&s.at, "/status", "text/plain", &a, &why), row[i].why == NULL);
+        assert_int_equal(ask(&s.at, false, "/status", "text/plain", &a, &why), row[i].why == NULL);
         if (row[i].why) {
             assert_string_equal(why, row[i].why);
         } else {
@@ -112,7 +112,7 @@ static void a_long_answer(void **state) {
     memset(body, 'x', N);
     snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", N);
     server_start(&s, PIECES(head, body));
-    assert_true(ask(&s.at, "/metrics", "*/*", &a, &why));
+    assert_true(ask(&s.at, false, "/metrics", "*/*", &a, &why));
     assert_int_equal(a.body.n, N);
     text_finish(&a.bytes);
     server_end(&s);
@@ -124,15 +124,15 @@ static void nobody_there(void **state) {
     const char *why;
     (void)state;
     server_start(&s, PIECES(""));
-    assert_false(ask(&s.at, "/", "*/*", &a, &why));
+    assert_false(ask(&s.at, false, "/", "*/*", &a, &why));
     text_finish(&a.bytes);
     server_end(&s); /* the port is closed now */
-    assert_false(ask(&s.at, "/", "*/*", &a, &why));
+    assert_false(ask(&s.at, false, "/", "*/*", &a, &why));
     assert_string_equal(why, "Connection refused");
     text_finish(&a.bytes);
     struct address gone;
     assert_true(address_parse(SPAN("unix:/nonexistent/sluice.sock"), &gone));
-    assert_false(ask(&gone, "/", "*/*", &a, &why));
+    assert_false(ask(&gone, false, "/", "*/*", &a, &why));
     assert_string_equal(why, "No such file or directory");
     text_finish(&a.bytes);
 }
@@ -143,7 +143,7 @@ static void reset_by_the_peer(void **state) {
     const char *why;
     (void)state;
     server_start(&s, PIECES(""));
-    assert_false(ask(&s.at, "/", "*/*", &a, &why));
+    assert_false(ask(&s.at, false, "/", "*/*", &a, &why));
     assert_true(strcmp(why, "it broke the connection") == 0 ||
                 strcmp(why, "Connection reset by peer") == 0);
     text_finish(&a.bytes);

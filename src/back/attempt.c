@@ -11,12 +11,29 @@ static void endpoint_left(struct attempt *a) {
     a->endpoint = NULL;
 }
 
+static void gate_left(struct attempt *a, enum gate_outcome how) {
+    struct gate_pass *p = &a->pass;
+    if (likely(p->service != NULL))
+        p->service->gate.ops->leave(p, how);
+    p->service = NULL;
+}
+
+/* The service's own failures come quickly, and gRPC has its own pace: they tell nothing of it. */
+void attempt_answered(struct attempt *a) {
+    struct exchange *x = a->x;
+    a->head_read = true;
+    if (likely(a->pass.service != NULL))
+        a->pass.service->gate.ops->answered(&a->pass,
+                                            !x->req.protocol.n && !x->grpc && x->resp.status < 500);
+}
+
 void attempt_cancel(struct op *op) {
     struct attempt *a = container_of(op, struct attempt, op);
     if (a->endpoint)
         pool_leave_queue(a);
     if (a->conn)
         a->conn->ops->abandon(a->conn, a);
+    gate_left(a, GATE_FAILED);
     endpoint_left(a);
 }
 
@@ -24,6 +41,7 @@ void attempt_done(struct attempt *a) {
     op_end(&a->op);
     if (!a->x->up_half.sink->ended || a->x->up_half.sink->size)
         body_stop(a->x->up_half.sink); /* answered before all was sent */
+    gate_left(a, GATE_ENDED);
     endpoint_left(a);
 }
 
@@ -75,6 +93,7 @@ void attempt_send(struct attempt *a) {
 static void give_up(struct attempt *a, enum fault why, const char *detail) {
     struct exchange *x = a->x;
     op_end(&a->op);
+    gate_left(a, fault_table[why].status == 504 ? GATE_TIMED_OUT : GATE_FAILED);
     endpoint_left(a);
     exchange_fail(x, why, detail);
 }

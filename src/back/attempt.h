@@ -34,6 +34,7 @@ struct attempt {
     struct pool *waits_in;
     struct timer queue_timer;
     void *part; /* the client's own, in the exchange's arena; of the current connection */
+    struct gate_pass pass;         /* through the service's gate; without a service: none */
     struct credentials_need *need; /* what the service is shown; NULL: nothing */
 };
 
@@ -46,6 +47,8 @@ void attempt_again(struct attempt *a);
 /* It has come to nothing (and has no connection any more); tries elsewhere where that cannot do
  * harm, else the exchange fails. */
 void attempt_failed(struct attempt *a, enum fault why, const char *detail);
+/* The head of the answer is there, and is about to go to the exchange. */
+void attempt_answered(struct attempt *a);
 /* The answer has been read entirely; the connection is no longer the attempt's. */
 void attempt_done(struct attempt *a);
 

@@ -74,11 +74,11 @@ static bool take_final(struct h1_client *c, const struct h1_parser *p, const cha
         h1_client_fail(c, FAULT_UPGRADE_NOT_ACCEPTED, "Sec-WebSocket-Accept does not fit the key");
         return false;
     }
-    a->head_read = true;
     x->tunnel = c->p->m.upgrade;
     x->upstream_status = p->status;
     x->down_half.length = answer_length(&c->p->m, x->resp.status);
     h1_reader_start(&c->p->r, &c->p->m, false, &limits(c)->h1_trailers);
+    attempt_answered(a);
     exchange_respond(x);
     if (c->a != a) /* a filter may have answered instead */
         return false;

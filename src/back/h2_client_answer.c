@@ -51,13 +51,13 @@ static void take_interim(struct h2_part *p) {
 static void take_final(struct h2_part *p) {
     struct attempt *a = p->a;
     struct exchange *x = a->x;
-    a->head_read = true;
     x->upstream_status = x->resp.status;
     x->resp_minor = 20;
     x->down_half.length = x->resp.status == 205 ? 0 : p->m.length;
     x->tunnel = p->m.tunnel && x->req.protocol.n;
     if (x->tunnel)
         body_want(x->up_half.sink);
+    attempt_answered(a);
     exchange_respond(x);
     if (x->tunnel && !p->over && body_readable(x->up_half.sink))
         h2_part_more(p);

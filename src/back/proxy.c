@@ -2,6 +2,59 @@
 #include "back/client.h"
 #include "core/targets.h"
 
+/* ---- the gate --------------------------------------------------------------------------------
+ */
+
+static void opened(struct attempt *a) {
+    struct exchange *x = a->x;
+    const struct forward_conf *conf = x->back_conf;
+    uint64_t ms = conf->timeout_ms ? conf->timeout_ms : a->service->timeout_ms;
+    if (ms)
+        a->deadline_at = x->thread->loop.now + ms * 1000000;
+    attempt_again(a);
+}
+
+static void shut(struct attempt *a) {
+    struct gate_pass *p = &a->pass;
+    op_end(&a->op);
+    p->service->gate.ops->leave(p, GATE_FAILED);
+    p->service = NULL;
+    exchange_fail(a->x, p->fault, p->detail);
+}
+
+/* What it waited is not the service's time. */
+static void passed(struct gate_pass *p, enum gate_result r) {
+    struct attempt *a = container_of(p, struct attempt, pass);
+    a->x->t.back_start = a->x->thread->loop.now;
+    if (r == GATE_OPEN)
+        opened(a);
+    else
+        shut(a);
+}
+
+static void enter(struct attempt *a) {
+    const struct gate_ops *gate = a->service->gate.ops;
+    if (unlikely(!gate)) {
+        opened(a);
+        return;
+    }
+    a->pass = (struct gate_pass){
+        .x = a->x, .service = a->service, .ops = &a->x->back_ops_list, .ready = passed};
+    switch (gate->enter(&a->pass)) {
+    case GATE_OPEN:
+        opened(a);
+        break;
+    case GATE_SHUT:
+        shut(a);
+        break;
+    case GATE_WAIT:
+        break;
+    }
+}
+
+/* ---- credentials ------------------------------------------------------------------------------
+ */
+
 /* The client's own field of that name goes, and so does its token where it is not wanted. */
 static void go_shown(struct attempt *a) {
     const struct credentials_conf *c = &a->service->credentials;
@@ -9,7 +62,7 @@ static void go_shown(struct attempt *a) {
         hdr_remove(&a->x->req, HDR_AUTHORIZATION);
     if (c->field.n)
         hdr_remove_name(&a->x->req, c->field);
-    attempt_again(a);
+    enter(a);
 }
 
 static void not_shown(struct attempt *a) {
@@ -51,13 +104,10 @@ static void start(struct exchange *x) {
     x->back_data = a;
     a->x = x;
     op_start(&x->back_ops_list, &a->op, attempt_cancel);
-    uint64_t ms = conf->timeout_ms ? conf->timeout_ms : a->service->timeout_ms;
-    if (ms)
-        a->deadline_at = x->thread->loop.now + ms * 1000000;
     if (unlikely(a->service->credentials.ops))
         show(a);
     else
-        attempt_again(a);
+        enter(a);
 }
 
 static void readable(struct exchange *x) {

@@ -1,4 +1,5 @@
 #include "conf/build.h"
+#include "core/limits.h"
 
 static bool host_char(char c) {
     c = lower(c);
@@ -132,6 +133,47 @@ static void credentials(struct build *b, struct service_conf *s, struct node *n)
     s->credentials.ops = r->credentials;
 }
 
+/* It holds without a word of the file too. */
+static void gate(struct build *b, struct service_conf *s, struct node *n) {
+    const struct conf_registry *r = b->options->registry;
+    struct schema_fill f = build_fill(b, NULL);
+    if ((n && n->bad) || node_false(n) || !r || !r->gate)
+        return;
+    bool said = n && n->kind == NODE_MAP;
+    if (said)
+        schema_fill(&f, &gate_type, n, &s->gate);
+    s->gate.adaptive.off = said && node_false(node_get(n, "adaptive"));
+    const char *wrong = r->gate->finish(b->arena, &s->gate);
+    if (wrong)
+        diag_add(b->diags, DIAG_E0115, said ? n->at : b->root->at, "concurrency: %s", wrong);
+    s->gate.ops = r->gate;
+}
+
+static void service_rate(struct build *b, struct service_conf *s, struct node *n) {
+    struct rate_limit_conf *c = arena_zero(b->arena, sizeof *c);
+    struct schema_fill f = build_fill(b, NULL);
+    uint32_t before = b->diags->errors;
+    if (!n || n->kind != NODE_MAP || n->bad || !b->options->registry || !s->gate.ops)
+        return;
+    schema_shipped(b->arena, &service_rate_limit_object, c);
+    schema_fill(&f, schema_field_of(&schema_service_type, SPAN("rate_limit"))->type, n, c);
+    const char *wrong = b->diags->errors == before ? rate_limit_finish(b->arena, c) : NULL;
+    if (wrong)
+        diag_add(b->diags, DIAG_E0115, n->at, "rate_limit: %s", wrong);
+    s->gate.rate = c;
+}
+
+/* Without `concurrency` a rate needs a gate all the same. */
+static void protection(struct build *b, struct service_conf *s, const struct node *n) {
+    struct node *rate = node_get(n, "rate_limit");
+    gate(b, s, node_get(n, "concurrency"));
+    if (!s->gate.ops && rate && rate->kind == NODE_MAP && b->options->registry) {
+        s->gate.adaptive.off = true;
+        s->gate.ops = b->options->registry->gate;
+    }
+    service_rate(b, s, rate);
+}
+
 static const struct level own_level = {{"service", 7}}, defaults_level = {{"service_defaults", 16}};
 
 static void build_one(struct build *b, struct service_conf *s, const struct pair *p,
@@ -152,6 +194,7 @@ static void build_one(struct build *b, struct service_conf *s, const struct pair
     build_service_tls(b, s, n);
     if (b->diags->errors == before) /* else what is missing is told already */
         credentials(b, s, node_get(n, "credentials"));
+    protection(b, s, n);
     s->multiplexes = s->protocol == PROTOCOL_H2 || (s->protocol == PROTOCOL_AUTO && s->tls);
     s->settings = build_settings(b, &schema_service_type, n, own_level.name, &s->setting_count);
     struct node *list = node_get(own, "endpoints"), *found = node_get(own, "discover");

@@ -24,6 +24,7 @@ struct conf_registry {
      * available. */
     const struct policy *log;
     const struct credentials_ops *credentials; /* of services */
+    const struct gate_ops *gate;               /* likewise */
     const struct auth_kind *const *auth;       /* kinds of authenticators */
     unsigned auths;
 };

@@ -1,5 +1,6 @@
 #include "conf/tables.h"
 #include "conf/types.h"
+#include "core/limits.h"
 
 #define S(member) FIELD(struct service_conf, member)
 
@@ -120,8 +121,8 @@ static const struct schema_type grpc_type = OBJECT_TYPE(grpc_object, 0);
 
 static const struct schema_type host_text = {
     .kind = SCHEMA_TEXT, .min = 1, .what = "keep, service or a host name"};
-static const struct schema_type rate_ref = {.kind = SCHEMA_ANY,
-                                            .what = "a rate like 100/s, or its long form"};
+static const struct schema_type rate_type = {
+    .kind = SCHEMA_OBJECT, .object = &service_rate_limit_object, .flags = TYPE_OR_OFF};
 
 /* Shared by service and service_defaults. */
 #define SERVICE_ROWS                                                                               \
@@ -174,7 +175,15 @@ static const struct schema_type rate_ref = {.kind = SCHEMA_ANY,
         {ROW("credentials", credentials_type, "What the gateway shows the service of itself."),    \
          .offset = offsetof(struct service_conf, credentials)},                                    \
         LATER("fallback", type_any, "The answer when the service cannot give one."),               \
-        LATER("rate_limit", rate_ref, "How many requests the service may get.")
+        {ROW("concurrency", gate_type,                                                             \
+             "How many requests it works on at once, over all routes; more wait or are 503."),     \
+         .flags = FIELD_NO_FILL, .shipped = "{adaptive: true}"},                                   \
+    {                                                                                              \
+        ROW("rate_limit", rate_type,                                                               \
+            "How many requests it gets in a time, over all routes; more wait for their turn as "   \
+            "far as `concurrency` has a queue, or are 503."),                                      \
+            .flags = FIELD_NO_FILL                                                                 \
+    }
 
 static const struct schema_field service[] = {
     {ROW("endpoints", endpoints, "Where the service listens."), .flags = FIELD_NO_FILL,

@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "core/credentials.h"
 #include "core/filter.h"
+#include "core/gate.h"
 #include "expr/template.h"
 #include "http/names.h"
 #include "http/h1.h"
@@ -104,6 +105,7 @@ struct service_conf {
     bool multiplexes;                    /* it can speak HTTP/2: gRPC with trailers reaches it */
     struct tls_client *tls;              /* NULL: clear text */
     struct credentials_conf credentials; /* what it is shown; without ops: nothing */
+    struct gate_conf gate;               /* what protects it; without ops: nothing */
     bool guarded; /* a URL's: outbound_refuses judges each address before it is connected to */
     const struct cidr *allowed; /* where it may lead all the same */
     uint32_t allowed_count;

@@ -18,7 +18,7 @@ static const struct schema_type key = {
 static const struct schema_type name = {
     .kind = SCHEMA_TEXT, .min = 1, .max = CONCURRENCY_NAME_MAX, .what = "a name"};
 static const struct schema_type queue = {
-    .kind = SCHEMA_OBJECT, .object = &concurrency_queue_object, .flags = TYPE_OR_OFF};
+    .kind = SCHEMA_OBJECT, .object = &queue_object, .flags = TYPE_OR_OFF};
 
 static const struct schema_field plan_fields[] = {
     {.key = "limit",

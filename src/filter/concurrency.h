@@ -13,6 +13,7 @@
  * concurrency_conf. Thread: that of the exchange.
  */
 #pragma once
+#include "core/gate.h"
 #include "limit/concurrency.h"
 
 struct concurrency_plan {
@@ -21,7 +22,7 @@ struct concurrency_plan {
 };
 struct concurrency_conf {
     uint32_t limit; /* 0: only what `plans` say */
-    struct concurrency_queue queue;
+    struct queue_conf queue;
     const struct template *key;      /* NULL: the caller, else the address */
     const struct template *priority; /* NULL: normal */
     struct span name;

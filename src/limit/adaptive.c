@@ -83,7 +83,7 @@ static void lift(struct adaptive *a, const struct adaptive_conf *c) {
 }
 
 static double tolerated(const struct adaptive_conf *c) {
-    return c->tolerance / 10000.0;
+    return c->tolerance;
 }
 
 static void fall(struct adaptive *a, const struct adaptive_conf *c, double from, double slow,

@@ -27,7 +27,7 @@
 struct adaptive_conf {
     bool on;
     uint32_t min, max;
-    uint32_t tolerance; /* hundredths of a per cent: 20000 is twice the usual */
+    uint32_t tolerance; /* times the usual */
     uint64_t min_latency_ms;
 };
 

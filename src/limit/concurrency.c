@@ -193,27 +193,3 @@ static void walk_one(void *obj, void *ctx) {
 void concurrency_walk(void (*fn)(void *ctx, const struct concurrency_state *), void *ctx) {
     lasting_each(&kind, walk_one, &(struct walk){fn, ctx});
 }
-
-/* ---- how it is written
- * ----------------------------------------------------------------------------
- */
-
-static const struct schema_type size = {.kind = SCHEMA_INT, .min = 1, .max = 100000};
-static const struct schema_type max_wait = {.kind = SCHEMA_DURATION, .min = 1, .max = 3600000};
-static const struct schema_field queue_fields[] = {
-    {.key = "size",
-     .type = &size,
-     FIELD(struct concurrency_queue, size),
-     .flags = FIELD_REQUIRED,
-     .doc = "How many may wait for their turn; more are refused."},
-    {.key = "max_wait",
-     .type = &max_wait,
-     FIELD(struct concurrency_queue, max_wait_ms),
-     .shipped = "1s",
-     .doc = "Who would have to wait longer, or beyond his deadline, is refused."},
-};
-const struct schema_object concurrency_queue_object = {
-    .name = "queue",
-    SCHEMA_OBJECT_OF(queue_fields),
-    .doc = "Requests over the limit wait for their turn instead of being refused.",
-    .short_scalar = "size"};

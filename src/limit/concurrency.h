@@ -20,13 +20,6 @@ enum {
     CONCURRENCY_NAME_MAX = 64
 };
 
-/* How it is written, wherever it stands (the policy of a route, a service). */
-struct concurrency_queue {
-    uint32_t size; /* 0: nobody waits */
-    uint64_t max_wait_ms;
-};
-extern const struct schema_object concurrency_queue_object;
-
 struct concurrency;
 
 /* One reference. `keys` are rounded up to a power of two. */

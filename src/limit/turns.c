@@ -76,6 +76,10 @@ static bool mark_waited(struct turn_cell *c, uint64_t tag, uint32_t limit) {
     return true;
 }
 
+bool turns_enter(struct turn_cell *cell, uint32_t limit) {
+    return add_below(cell, 0, limit, false);
+}
+
 bool turn_force(struct turn *t) {
     t->held = add_below(t->cell, t->tag, (uint32_t)TURN_COUNT_MASK, true);
     return t->held;
@@ -284,13 +288,11 @@ static void waited(struct turn *t) {
     atomic_fetch_add_explicit(&t->turns->waited_ns, now - t->since, memory_order_relaxed);
 }
 
-static void give_back(struct turns *turns, struct turn_cell *cell);
-
 static void receive(struct turn_waiter *w) {
     struct turn *t = w->turn;
     enum waiter_state state = w->state;
     if (!t && state == GRANTED)
-        give_back(w->turns, w->cell);
+        turns_leave(w->turns, w->cell);
     mem_free(w);
     if (!t)
         return;
@@ -372,7 +374,7 @@ static void subtract(struct turn_cell *c) {
     must(before & TURN_COUNT_MASK);
 }
 
-static void give_back(struct turns *turns, struct turn_cell *cell) {
+void turns_leave(struct turns *turns, struct turn_cell *cell) {
     uint64_t w = atomic_load_explicit(&cell->word, memory_order_relaxed);
     must(w & TURN_COUNT_MASK);
     while (!(w & TURN_WAITS))
@@ -391,7 +393,7 @@ void turn_leave(struct turn *t) {
     if (!t->held)
         return;
     t->held = false;
-    give_back(t->turns, t->cell);
+    turns_leave(t->turns, t->cell);
 }
 
 void turns_look_again(struct turns *t, struct turn_cell *cell) {

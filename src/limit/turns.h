@@ -102,6 +102,11 @@ must_use enum turn_result turn_take(struct turn *t, const struct turn_ask *ask);
 must_use bool turn_force(struct turn *t);
 /* Gives back what is held; nothing where nothing is. In any state but waiting. */
 void turn_leave(struct turn *t);
+/* Without a struct turn, for who does not wait: in a cell without a tag. False: full, or somebody
+ * waits. */
+must_use bool turns_enter(struct turn_cell *cell, uint32_t limit);
+void turns_leave(struct turns *t, struct turn_cell *cell);
+
 /* A moving limit has grown: who waits for this cell may go on. */
 void turns_look_again(struct turns *t, struct turn_cell *cell);
 

@@ -23,23 +23,17 @@
 #include "identity/oidc.h"
 #include "identity/signature.h"
 #include "identity/credentials.h"
+#include "limit/gate.h"
 #include "main/control.h"
 #include "main/run.h"
 #include "observe/log.h"
 
 /* clang-format off: a line each */
 static const struct policy *const policies[] = {
-    &ip_policy,
-    &cors_policy,
-    &security_headers_policy,
-    &csrf_policy,
-    &authenticate_policy,
-    &authorize_policy,
-    &rate_limit_policy,
-    &concurrency_policy,
-    &rewrite_policy,
-    &websocket_policy,
-    &grpc_policy,
+    &ip_policy,         &cors_policy,         &security_headers_policy,
+    &csrf_policy,       &authenticate_policy, &authorize_policy,
+    &rate_limit_policy, &concurrency_policy,  &rewrite_policy,
+    &websocket_policy,  &grpc_policy,
 };
 /* clang-format on */
 static const struct auth_kind *const kinds[] = {&api_key_kind,       &basic_kind,  &jwt_kind,
@@ -54,6 +48,7 @@ const struct conf_registry registry = {.policy = policies,
                                        .backs = array_len(backs),
                                        .log = &log_policy,
                                        .credentials = &credentials_ops,
+                                       .gate = &gate_ops,
                                        .auth = kinds,
                                        .auths = array_len(kinds)};
 

@@ -8,6 +8,7 @@
 #include "identity/credentials.h"
 #include "io/work.h"
 #include "limit/shared_limit.h"
+#include "limit/gate.h"
 #include "main/registry.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
@@ -97,6 +98,7 @@ static void filters_each(struct snapshot *s, bool attach) {
 }
 
 static void rooms_detach(struct snapshot *s) {
+    gate_detach(s);
     filters_each(s, false);
     authenticators_detach(s);
     log_detach(s);
@@ -109,6 +111,7 @@ void rooms_attach(struct snapshot *s) {
     service_attach(s);
     authenticators_attach(s);
     filters_each(s, true);
+    gate_attach(s);
     metrics_attach(s);
     if (!log_attach(s))
         log_event(LEVEL_WARNING, "log", "more than %d log files; the others are not written",

@@ -115,7 +115,7 @@ static struct job pop(struct sim *s) {
 
 static void sim_open(struct sim *s, unsigned servers, double (*takes)(struct sim *)) {
     *s = (struct sim){
-        .conf = {.on = true, .min = 20, .max = 10000, .tolerance = 20000, .min_latency_ms = 100},
+        .conf = {.on = true, .min = 20, .max = 10000, .tolerance = 2, .min_latency_ms = 100},
         .random = 7,
         .servers = servers,
         .takes = takes,
@@ -474,7 +474,7 @@ static void a_closed_crowd(void **state) {
 /* Never below min, whatever happens; and it does not stay there in vain. */
 static void never_below_min(void **state) {
     struct adaptive a;
-    struct adaptive_conf c = {true, 20, 1000, 20000, 100};
+    struct adaptive_conf c = {true, 20, 1000, 2, 100};
     struct adaptive_window w = {.length_ns = 200000000, .samples = 50, .peak = 50};
     unsigned at_min = 0;
     (void)state;

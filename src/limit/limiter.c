@@ -12,15 +12,12 @@ void limiter_set_shared(const struct limiter_shared *shared) {
  */
 
 static const char *const algorithm_name[] = {"gcra", "sliding", "fixed"};
-enum { SLIDING_USUAL = 24 }; /* window_bits */
 
 /* "per-user|gcra|0", "per-user|fixed|60000": a changed rate of GCRA keeps what is owed; a window of
- * another length, or whose values are laid out otherwise, counts anew. */
+ * another length counts anew. */
 static struct span cells_name(struct arena *a, const struct rate_limit_conf *c, unsigned i) {
     bool gcra = c->algorithm == LIMIT_GCRA;
-    bool large = c->algorithm == LIMIT_SLIDING_WINDOW && window_bits(c, i) > SLIDING_USUAL;
-    return span_z(arena_fmt(a, "%.*s|%s%s|%llu", SPAN_ARG(c->id), algorithm_name[c->algorithm],
-                            large ? "-large" : "",
+    return span_z(arena_fmt(a, "%.*s|%s|%llu", SPAN_ARG(c->id), algorithm_name[c->algorithm],
                             gcra ? i : (unsigned long long)c->rate[i].per_ms));
 }
 

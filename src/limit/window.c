@@ -50,7 +50,8 @@ static uint64_t gcra_add(uint64_t value, uint64_t now, uint64_t more) {
 /* ---- sliding windows --------------------------------------------------------------------------
  */
 
-enum { SLIDING_BITS = 24, SLIDING_BITS_LARGE = 30, SLIDING_LARGE = 1 << 23 };
+enum { SLIDING_BITS = 24, SLIDING_NUMBER = 0xffff };
+static const uint64_t sliding_max = (1u << SLIDING_BITS) - 1;
 
 struct sliding {
     uint64_t number;        /* of the window that it is now */
@@ -58,29 +59,24 @@ struct sliding {
     uint64_t rest;          /* ns until the window ends */
 };
 
-static uint64_t sliding_max(const struct window *w) {
-    return (1ull << w->bits) - 1;
-}
-
 /* Of the window's number only so many low bits are kept: a cell that nobody touched for exactly
  * that many windows is misread once, to the disadvantage of its key. */
 static struct sliding sliding_read(const struct window *w, uint64_t value, uint64_t now) {
-    uint64_t number = now / w->period, mask = (1ull << (64 - 2 * w->bits)) - 1;
-    uint64_t seen = value >> (2 * w->bits);
-    uint64_t current = value & sliding_max(w), last = value >> w->bits & sliding_max(w);
+    uint64_t number = now / w->period, seen = value >> (2 * SLIDING_BITS);
+    uint64_t current = value & sliding_max, last = value >> SLIDING_BITS & sliding_max;
     struct sliding s = {.number = number, .rest = w->period - (now - number * w->period)};
-    if (seen == (number & mask)) {
+    if (seen == (number & SLIDING_NUMBER)) {
         s.last = last;
         s.current = current;
-    } else if (seen == ((number - 1) & mask)) {
+    } else if (seen == ((number - 1) & SLIDING_NUMBER)) {
         s.last = current;
     }
     return s;
 }
 
-static uint64_t sliding_write(const struct window *w, const struct sliding *s) {
-    return s->number << (2 * w->bits) | least(s->last, sliding_max(w)) << w->bits |
-           least(s->current, sliding_max(w));
+static uint64_t sliding_write(const struct sliding *s) {
+    return s->number << (2 * SLIDING_BITS) | least(s->last, sliding_max) << SLIDING_BITS |
+           least(s->current, sliding_max);
 }
 
 /* What of the last window still counts, rounded up. */
@@ -123,7 +119,7 @@ static void sliding_judge(const struct window *w, uint64_t value, uint64_t now, 
     } else {
         out->wait_ns = sliding_wait(w, &s, cost);
     }
-    out->next = sliding_write(w, &s);
+    out->next = sliding_write(&s);
     out->mark = s.number + 1;
     out->remaining = beyond(w->burst, used);
     out->reset_ns = s.current ? s.rest + w->period : s.last ? s.rest : 0;
@@ -136,7 +132,7 @@ static uint64_t sliding_give_back(const struct window *w, uint64_t value, uint64
         s.current = beyond(s.current, cost);
     else if (mark == s.number)
         s.last = beyond(s.last, cost);
-    return sliding_write(w, &s);
+    return sliding_write(&s);
 }
 
 /* ---- fixed windows ----------------------------------------------------------------------------
@@ -212,17 +208,13 @@ static uint64_t join(const void *rule, uint64_t value, uint64_t other, uint64_t 
         b = sliding_read(w, other, now);
         a.current += b.current;
         a.last += b.last;
-        return sliding_write(w, &a);
+        return sliding_write(&a);
     case LIMIT_FIXED_WINDOW:
         return window_charge(w, value, now, fixed_read(w, other, now).count);
     case LIMIT_GCRA:
         break;
     }
     return gcra_add(value, now, beyond(other, now));
-}
-
-unsigned window_bits(const struct rate_limit_conf *c, uint32_t at) {
-    return rate_limit_burst(c, at) <= SLIDING_LARGE ? SLIDING_BITS : SLIDING_BITS_LARGE;
 }
 
 void window_init(struct window *w, const struct rate_limit_conf *c, uint32_t at, uint32_t share) {
@@ -233,7 +225,6 @@ void window_init(struct window *w, const struct rate_limit_conf *c, uint32_t at,
                          .count = r->count,
                          .burst = burst,
                          .period = r->per_ms * 1000000,
-                         .bits = window_bits(c, at),
                          .rule = {owes, join, w}};
     w->increment = times(per(times(w->period, UNITS), r->count), share);
     w->tolerance = times(burst, w->increment);
@@ -287,7 +278,7 @@ uint64_t window_charge(const struct window *w, uint64_t value, uint64_t now, uin
     case LIMIT_SLIDING_WINDOW:
         s = sliding_read(w, value, now);
         s.current += cost;
-        return sliding_write(w, &s);
+        return sliding_write(&s);
     case LIMIT_FIXED_WINDOW:
         f = fixed_read(w, value, now);
         f.count += cost;

@@ -5,8 +5,8 @@
  * keeps the time until which all is paid for, in 1/64 ns since its table was made: what a cost of 1
  * takes is rounded up, so never more than the rate gets through, and at 10^7 a second 0.02 % less.
  * A sliding window keeps its number (16 bits) and the counts of the last and of this one (24 bits
- * each; where more than 8 million may come, 4 and 30 bits). A fixed one keeps number and count (34
- * and 30 bits); a clock that is put back does not begin it anew. Thread: any.
+ * each). A fixed one keeps number and count (34 and 30 bits); a clock that is put back does not
+ * begin it anew. Thread: any.
  */
 #pragma once
 #include "core/limits.h"
@@ -20,15 +20,12 @@ struct window {
     uint64_t increment; /* GCRA: 1/64 ns for a cost of 1 */
     uint64_t tolerance; /* GCRA: burst * increment */
     uint64_t epoch;     /* GCRA: ns; its clock begins there */
-    unsigned bits;      /* sliding: of each count */
     struct cell_rule rule;
 };
 
 /* For the rate at this place, of which this gateway has but the `share`-th part (1: all of it).
  * Parts together are never more than the whole, unless that is less than 1 each. */
 void window_init(struct window *w, const struct rate_limit_conf *c, uint32_t at, uint32_t share);
-/* How the values of a sliding window are laid out: of one table all alike. */
-unsigned window_bits(const struct rate_limit_conf *c, uint32_t at);
 
 struct window_time { /* of one moment */
     uint64_t mono;   /* ns on the loop's clock */

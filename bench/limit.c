@@ -1,5 +1,6 @@
 /*
- * limit - what a rate limit costs a request, and how much memory: `ninja bench/limit`.
+ * limit - what a rate limit costs a request, and how much memory: `ninja bench/limit &&
+ * bench/limit [--json]`.
  *
  * Asks as the policy does (the key hashed, all windows judged, verdict and key noted), in one
  * thread, with the clock going on 1 us each time; the keys are made before. Prints nanoseconds of
@@ -61,6 +62,7 @@ static int by_size(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+static bool json;
 static uint64_t memory;
 static void see(void *ctx, const struct limiter_state *s) {
     (void)ctx;
@@ -99,15 +101,22 @@ static void measure(const struct row *r) {
         ns[i] = round_of(c.limiter, r, &at, &refused);
     must((refused > (uint64_t)ROUNDS * ASKS / 2) == r->refused);
     qsort(ns, ROUNDS, sizeof *ns, by_size);
-    printf("%-36s %5.0f ns   %6llu KiB\n", r->what, ns[ROUNDS / 2],
+    printf(json ? "%s{\"what\": \"%s\", \"ns\": %.1f, \"windows\": %u, \"memory_kb\": %llu}\n"
+                : "%s%-36s %5.0f ns, %u window(s), %llu KiB\n",
+           json && r > rows ? "," : "", r->what, ns[ROUNDS / 2], r->rates,
            (unsigned long long)(memory / 1024));
     limiter_detach(&c);
     arena_finish(&s->arena);
     mem_free(s);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     static struct thread thread;
+    json = argc == 2 && strcmp(argv[1], "--json") == 0;
+    if (argc > 1 && !json) {
+        fprintf(stderr, "usage: limit [--json]\n");
+        return 2;
+    }
     me = &thread.loop;
     me->now = env.now_ns();
     hash_seed(0x0123456789abcdef, 0xfedcba9876543210);
@@ -115,8 +124,12 @@ int main(void) {
     must(key);
     for (uint32_t i = 0; i < MANY; i++)
         snprintf(key[i], KEY_MAX, "consumer:user-%08u", i);
+    if (json)
+        printf("[");
     for (unsigned i = 0; i < array_len(rows); i++)
         measure(&rows[i]);
+    if (json)
+        printf("]\n");
     free(key);
     return 0;
 }

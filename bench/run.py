@@ -88,7 +88,8 @@ SCENARIOS |= {
                     Setup(auth='hs256', log=True, routes=100), goals={'haproxy': 0.60}),
 }
 CEL = 'CEL, one evaluation'
-SPECIAL = ['api_key', 'routes', 'idle', 'idle_tls', 'idle_h2', 'idle_ws', 'start', 'reload', 'reloads', 'cel']
+LIMIT = 'a rate limit in one gateway, one request'
+SPECIAL = ['api_key', 'routes', 'idle', 'idle_tls', 'idle_h2', 'idle_ws', 'start', 'reload', 'reloads', 'cel', 'limit']
 HELD = {  # idle connections: what, kind of hold.py, setup, how many, at most so many bytes each (0: stated)
     'idle_tls': ('idle HTTPS connections', 'tls', Setup('tls'), 4000, 14 * 1024),
     'idle_h2': ('idle HTTP/2 connections', 'h2', Setup('h2c'), 1000, 0),
@@ -312,6 +313,19 @@ class Bench:
         print_verdicts(verdicts)
         self.result['scenarios']['cel'] = {'what': CEL, 'proxies': {}, 'rows': rows, 'verdicts': verdicts}
 
+    def run_limit(self):
+        """Nanoseconds of one request's rate limit (bench/limit.c)."""
+        subprocess.run(['ninja', '-C', self.o.build, 'bench/limit'], check=True, stdout=subprocess.DEVNULL)
+        rows = json.loads(subprocess.run([os.path.join(self.o.build, 'bench', 'limit'), '--json'], check=True,
+                                         stdout=subprocess.PIPE, preexec_fn=self.on_load_core).stdout)
+        print('\n' + LIMIT)
+        for r in rows:
+            print(f'  {r["ns"]:7.1f} ns: {r["what"]} ({r["memory_kb"]} KiB)')
+        worst = max(r['ns'] for r in rows if r['windows'] == 1 and r['memory_kb'] <= 1024)
+        verdicts = [verdict(f'{worst:.0f} ns at most', worst <= 200, '200 ns with one window and `keys` as shipped')]
+        print_verdicts(verdicts)
+        self.result['scenarios']['limit'] = {'what': LIMIT, 'proxies': {}, 'rows': rows, 'verdicts': verdicts}
+
     def run_idle(self):
         """Memory of connections that made one request and wait."""
         n, out = (1000 if self.o.quick else 9000), {}
@@ -527,7 +541,16 @@ def table(result):
         if s and s['proxies']:
             rows.append(f'| {s["what"]} | ' + ' | '.join(facts_cell(s['proxies'].get(n)) for n in names)
                         + ' |')
-    return '\n'.join(rows + cel_table(result['scenarios'].get('cel')))
+    return '\n'.join(rows + cel_table(result['scenarios'].get('cel')) + limit_table(result['scenarios'].get('limit')))
+
+
+def limit_table(scenario):
+    if not scenario:
+        return []
+    rows = ['', '| A rate limit in one gateway | nanoseconds a request | memory of its tables |', '|---|---|---|']
+    for r in scenario['rows']:
+        rows.append(f'| {r["what"]} | {r["ns"]:.0f} | {r["memory_kb"]} KiB |')
+    return rows
 
 
 def cel_table(scenario):

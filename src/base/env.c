@@ -134,10 +134,14 @@ void mem_free(void *p) {
         env.release(p);
 }
 
+enum { HUGE_FROM = 4 << 20 };
+
 void *mem_map(size_t n) {
     void *p =
         mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     must(p != MAP_FAILED);
+    if (n >= HUGE_FROM) /* a look at random into 256 MiB: 0.3 instead of 0.4 us */
+        (void)madvise(p, n, MADV_HUGEPAGE);
     return p;
 }
 

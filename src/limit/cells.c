@@ -221,6 +221,10 @@ static bool change_in(struct bucket *b, struct cell_change *c) {
     }
 }
 
+void cells_prefetch(const struct cells *t, uint64_t hash) {
+    __builtin_prefetch(bucket_of(table_of(t), hash), 1);
+}
+
 bool cells_change(struct cells *t, struct cell_change *c) {
     c->inherited = false;
     return change_in(bucket_of(table_of(t), c->hash), c);

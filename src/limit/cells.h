@@ -44,6 +44,8 @@ struct cell_change {
     bool own;       /* told before change(): the key has a cell, and this is its value */
     bool inherited; /* told: the key was new and its bucket full */
 };
+/* It will be asked for soon: of several tables, so that memory is waited for but once. */
+void cells_prefetch(const struct cells *t, uint64_t hash);
 /* True: the change was made. */
 bool cells_change(struct cells *t, struct cell_change *c);
 /* Forgets the key; false: it was not there. */

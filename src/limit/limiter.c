@@ -192,35 +192,39 @@ static void tell(struct asking *k, unsigned i, const struct window_judgement *j)
         out->wait_ns = j->wait_ns;
 }
 
-static void back_to(struct asking *k, unsigned windows) {
-    for (unsigned i = 0; i < windows; i++) {
-        struct charge g = {.cost = k->a->cost, .mark = k->a->mark[i]};
-        (void)change(k, i, &g, give_back_cell);
-    }
+static void back_at(struct asking *k, unsigned i) {
+    struct charge g = {.cost = k->a->cost, .mark = k->a->mark[i]};
+    (void)change(k, i, &g, give_back_cell);
 }
 
-static bool pass(struct asking *k, bool look) {
-    unsigned n = k->a->limiter->windows;
-    k->a->answer = (struct limit_answer){0};
-    for (unsigned i = 0; i < n; i++) {
-        struct charge g = {.cost = k->a->cost, .max_wait_ns = k->a->max_wait_ns, .look = look};
-        (void)change(k, i, &g, judge_cell);
-        tell(k, i, &g.judged);
-        k->a->mark[i] = g.judged.mark;
-        if (!g.judged.allowed && !look) {
-            back_to(k, i);
-            return false;
-        }
-    }
-    return k->a->answer.verdict != LIMIT_REFUSED;
+static bool judge_at(struct asking *k, unsigned i, bool look) {
+    struct charge g = {.cost = k->a->cost, .max_wait_ns = k->a->max_wait_ns, .look = look};
+    (void)change(k, i, &g, judge_cell);
+    tell(k, i, &g.judged);
+    k->a->mark[i] = g.judged.mark;
+    return g.judged.allowed;
 }
 
-/* With several windows they are looked at first, so that a refusal by one takes nothing of the
- * others, even for a moment. */
+/* All but the last one are looked at before anything is charged, so that a refusal takes nothing of
+ * the others, even for a moment. Who is faster in between makes us give back. */
 static void judge(struct asking *k) {
     struct limit_ask *a = k->a;
-    if (a->limiter->windows == 1 || pass(k, true))
-        (void)pass(k, false);
+    unsigned last = a->limiter->windows - 1, i;
+    a->answer = (struct limit_answer){0};
+    for (i = 0; i <= last; i++)
+        cells_prefetch(a->limiter->cells[i], a->hash);
+    for (i = 0; i < last; i++)
+        (void)judge_at(k, i, true);
+    if (!judge_at(k, last, a->answer.verdict == LIMIT_REFUSED) ||
+        a->answer.verdict == LIMIT_REFUSED)
+        return;
+    for (i = 0; i < last && judge_at(k, i, false); i++)
+        continue;
+    if (likely(i == last))
+        return;
+    back_at(k, last);
+    while (i)
+        back_at(k, --i);
 }
 
 void limiter_judge(struct limit_ask *a, uint32_t share) {
@@ -238,7 +242,8 @@ void limiter_judge(struct limit_ask *a, uint32_t share) {
 void limiter_give_back(struct limit_ask *a, uint32_t share) {
     struct parts p;
     struct asking k = begin_part(a, share ? share : 1, &p);
-    back_to(&k, a->limiter->windows);
+    for (unsigned i = 0; i < a->limiter->windows; i++)
+        back_at(&k, i);
 }
 
 void limiter_charge_here(struct limit_ask *a, uint64_t cost) {

@@ -166,9 +166,14 @@ static void build_state(struct build *b) {
         schema_fill(&f, &schema_state_type, n, c);
     uint32_t before = b->diags->errors;
     const char *wrong = n && n->bad ? NULL : state_finish(b->arena, c);
+    struct node *at = node_get(n, "shared");
     if (wrong && b->diags->errors == before)
-        diag_add(b->diags, DIAG_E0115, n ? n->at : b->root->at, "state: %s", wrong);
+        diag_add(b->diags, DIAG_E0115, at ? at->at : n ? n->at : b->root->at, "state: %s", wrong);
+    c->dns_server = b->s->dns_server;
+    c->dns_servers = b->s->dns_server_count;
     b->s->state = c;
+    if (c->wants_tls && b->diags->errors == before)
+        build_state_tls(b, c, at);
 }
 
 static void build_overload(struct build *b) {

@@ -9,6 +9,7 @@
 #include "conf/schema.h"
 #include "conf/tables.h"
 #include "core/outbound.h"
+#include "core/state.h"
 
 struct regexes { /* compiled for this snapshot, freed with it */
     struct regex **at;
@@ -59,6 +60,7 @@ void build_listener_tls(struct build *b, struct listener_conf *l, struct node *n
 void build_listener_proxy(struct build *b, struct listener_conf *l, struct node *n);
 void build_service_tls(struct build *b, struct service_conf *s, struct node *n);
 void build_url_tls(struct build *b, struct service_conf *s, struct node *url);
+void build_state_tls(struct build *b, struct state_conf *c, struct node *n);
 void free_tls(struct snapshot *s);
 
 /* build_outbound.c: `outbound`; how many services URLs may need at most; and those services, once

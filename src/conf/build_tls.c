@@ -1,5 +1,6 @@
 #include "conf/build.h"
 #include "conf/tls_form.h"
+#include "core/state.h"
 
 /* TLS of listeners and services: forms are filled here, tls/ judges files and settings, and what it
  * says is told where the file was named. */
@@ -294,7 +295,16 @@ void build_url_tls(struct build *b, struct service_conf *s, struct node *url) {
     s->tls = tls_client_create(&c, tell, &p);
 }
 
+/* Of the store that gateways share; `n`: state.shared. */
+void build_state_tls(struct build *b, struct state_conf *c, struct node *n) {
+    struct node *tls = node_get(n, "tls");
+    struct problems p = {.b = b, .whole = there(tls) ? tls : n};
+    c->tls = tls_client_create(&c->shared.tls, tell, &p);
+}
+
 void free_tls(struct snapshot *s) {
+    if (s->state)
+        tls_client_unref(s->state->tls);
     for (uint32_t i = 0; i < s->listener_count; i++)
         if (s->listener[i].tls)
             tls_server_unref(s->listener[i].tls);

@@ -14,8 +14,8 @@
 #include "observe/metrics.h"
 #include "observe/nearest.h"
 #include "service/discovery.h"
-#include "shared/redis.h"
 #include "service/service.h"
+#include "shared/redis.h"
 
 enum { HELPERS = 2, LOG_GRACE_MS = 1000 };
 
@@ -55,6 +55,7 @@ bool rooms_thread_init(struct thread *t) {
         t->sink[2] = nearest_record;
     }
     publish_join(t);
+    redis_thread_start(t);
     return true;
 }
 
@@ -62,12 +63,12 @@ void rooms_thread_finish(struct thread *t) {
     publish_leave(t);
     keys_thread_finish(t);
     pools_finish(t);
-    redis_thread_finish(t);
     service_thread_finish(t);
     credentials_ops.thread_finish(t);
     for (unsigned i = 0; i < registry.auths; i++)
         if (registry.auth[i]->thread_finish)
             registry.auth[i]->thread_finish(t);
+    redis_thread_finish(t);
     log_thread_finish(t);
     metrics_thread_finish(t);
 }
@@ -97,9 +98,15 @@ static void filters_each(struct snapshot *s, bool attach) {
     }
 }
 
+/* The store that gateways share is kept up, and shown, whether a limit uses it or not. */
+static void state_attach(struct snapshot *s) {
+    ((struct state_conf *)(uintptr_t)s->state)->attached = redis_attach(s->state);
+}
+
 static void rooms_detach(struct snapshot *s) {
     gate_detach(s);
     filters_each(s, false);
+    redis_detach(s->state->attached);
     authenticators_detach(s);
     log_detach(s);
     metrics_detach(s);
@@ -109,6 +116,7 @@ static void rooms_detach(struct snapshot *s) {
 void rooms_attach(struct snapshot *s) {
     s->detach = rooms_detach;
     service_attach(s);
+    state_attach(s);
     authenticators_attach(s);
     filters_each(s, true);
     gate_attach(s);

@@ -1,252 +1,399 @@
+#include "shared/redis.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "shared/redis_in.h"
-#include <openssl/evp.h>
-#include <pthread.h>
+#include "base/slots.h"
+#include "core/lasting.h"
+#include "core/publish.h"
+#include "shared/redis_beat.h"
+#include "shared/redis_cluster.h"
+#include "shared/redis_sentinel.h"
+#include <inttypes.h>
+#include <openssl/sha.h>
 
-/* ---- what lasts -------------------------------------------------------------------------------
- */
+/* ---- what lasts ------------------------------------------------------------------------------ */
 
-static void close_redis(void *obj) {
-    struct redis *r = obj;
-    tls_client_unref(r->tls);
+struct entry { /* in the registry; threads may need the store a little longer */
+    _Atomic(struct redis *) redis;
+};
+
+static struct slots slots = SLOTS_INIT;
+static pthread_mutex_t attaching = PTHREAD_MUTEX_INITIALIZER;
+
+static void redis_unref(struct redis *r) {
+    if (atomic_fetch_sub(&r->refs, 1) != 1)
+        return;
+    tls_client_unref(r->conf.tls);
     arena_finish(&r->arena);
+    mem_free(r);
+}
+
+static struct redis *redis_ref(struct redis *r) {
+    atomic_fetch_add(&r->refs, 1);
+    return r;
+}
+
+struct news { /* to a thread: a store has come, or is to go */
+    struct message message;
+    struct redis *redis; /* a reference */
+};
+
+static struct message *news(struct redis *r, void (*receive)(struct message *)) {
+    struct news *n = mem_alloc(sizeof *n);
+    n->message.receive = receive;
+    n->redis = redis_ref(r);
+    return &n->message;
+}
+
+static struct redis *read_news(struct message *m) {
+    struct news *n = container_of(m, struct news, message);
+    struct redis *r = n->redis;
+    mem_free(n);
+    return r;
+}
+
+static void here_start(struct thread *t, struct redis *r);
+static void here_end(struct thread *t, struct redis *r);
+
+static void has_come(struct message *m) {
+    struct redis *r = read_news(m);
+    here_start(thread_me(), r);
+    redis_unref(r);
+}
+
+static void is_to_go(struct message *m) {
+    struct redis *r = read_news(m);
+    here_end(thread_me(), r);
+    redis_unref(r);
+}
+
+static struct message *say_come(struct thread *to, void *r) {
+    (void)to;
+    return news(r, has_come);
+}
+
+static struct message *say_go(struct thread *to, void *r) {
+    (void)to;
+    return news(r, is_to_go);
+}
+
+static void entry_close(void *obj) {
+    struct entry *e = obj;
+    struct redis *r = atomic_load(&e->redis);
+    publish_each(say_go, r);
+    slots_give(&slots, r->slot);
+    redis_unref(r);
 }
 
 static const struct lasting_kind kind = {
-    .name = "shared state", .size = sizeof(struct redis), .close = close_redis};
+    .name = "redis", .size = sizeof(struct entry), .close = entry_close};
 
-static void tls_wrong(void *ctx, const struct tls_problem *p) {
-    struct redis *r = ctx;
-    log_event(LEVEL_ERROR, "state_tls", "TLS to the shared state %.*s: %s", SPAN_ARG(r->conf.shown),
-              p->text);
+static struct address *addresses(struct arena *a, const struct address *from, uint32_t n) {
+    struct address *all = arena_zero(a, n * sizeof *all + 1);
+    for (uint32_t i = 0; i < n; i++)
+        all[i] = from[i];
+    return all;
 }
 
-/* Spans of the snapshot's do not last. */
-static void keep_conf(struct redis *r, const struct state_conf *c) {
+static void conf_copy(struct redis *r, const struct state_conf *c) {
     struct arena *a = &r->arena;
-    struct state_node *node = arena_zero(a, c->nodes * sizeof *node + 1);
-    struct address *dns = arena_zero(a, c->dns_servers * sizeof *dns + 1);
-    r->conf = *c;
+    struct state_conf *to = &r->conf;
+    *to = *c;
+    struct state_node *node = arena_alloc(a, c->nodes * sizeof *node + 1);
     for (uint32_t i = 0; i < c->nodes; i++) {
         node[i] = c->node[i];
         node[i].host = arena_span(a, c->node[i].host);
         node[i].text = arena_span(a, c->node[i].text);
     }
-    for (uint32_t i = 0; i < c->dns_servers; i++)
-        dns[i] = c->dns_server[i];
-    r->conf.node = node;
-    r->conf.dns_server = dns;
-    struct span *text[] = {
-        &r->conf.master, &r->conf.user,     &r->conf.password, &r->conf.shown,
-        &r->conf.prefix, &r->conf.tls_name, &r->conf.ca,       &r->conf.sentinel_password};
+    to->node = node;
+    to->dns_server = addresses(a, c->dns_server, c->dns_servers);
+    struct span *text[] = {&to->master, &to->user, &to->password, &to->sentinel_password,
+                           &to->prefix, &to->shown};
     for (size_t i = 0; i < array_len(text); i++)
         *text[i] = arena_span(a, *text[i]);
+    to->store = SPAN_NONE;
+    if (to->tls)
+        tls_client_ref(to->tls);
 }
 
-static void make(struct redis *r, const struct state_conf *c) {
-    unsigned char id[8];
+static struct redis *redis_make(const struct state_conf *c) {
+    struct redis *r = mem_alloc(sizeof *r);
+    atomic_init(&r->refs, 1);
     arena_init(&r->arena, NULL);
-    keep_conf(r, c);
-    env.random(id, sizeof id);
-    struct str s = str_on(r->id, sizeof r->id);
-    for (size_t i = 0; i < sizeof id; i++)
-        str_fmt(&s, "%02x", id[i]);
-    atomic_store(&r->gateways, 1);
-    if (c->tls) {
-        struct tls_client_settings t = {.ca = r->conf.ca, .name = r->conf.tls_name};
-        r->tls = tls_client_create(&t, tls_wrong, r);
-    }
+    conf_copy(r, c);
+    atomic_init(&r->gateways, 1);
+    r->slot = slots_take(&slots, &r->serial);
+    return r;
 }
 
-/* All that a connection depends on; the password by its hash, so that it stands nowhere in clear.
- */
-static struct span name_of(struct arena *a, const struct state_conf *c) {
-    struct str s = str_on(arena_alloc(a, 4096), 4096);
-    str_fmt(&s, "%d %u %d %.*s %.*s %016llx %llu ", (int)c->kind, c->database, (int)c->tls,
-            SPAN_ARG(c->master), SPAN_ARG(c->prefix),
-            (unsigned long long)(hash_span(c->password) ^ hash_span(c->sentinel_password)),
-            (unsigned long long)c->timeout_ms);
-    str_fmt(&s, "%.*s %.*s %.*s", SPAN_ARG(c->user), SPAN_ARG(c->ca), SPAN_ARG(c->tls_name));
-    for (uint32_t i = 0; i < c->nodes; i++)
-        str_fmt(&s, " %.*s", SPAN_ARG(c->node[i].text));
-    return str_span(&s);
+/* All that makes a store another one; of secrets only a hash. */
+static struct span key_of(struct arena *a, const struct state_conf *c) {
+    char *p =
+        arena_fmt(a, "%.*s|%.*s|%" PRIu64 "|%016" PRIx64 "|%016" PRIx64 "|%" PRIu64,
+                  SPAN_ARG(c->shown), SPAN_ARG(c->prefix), c->timeout_ms, hash_span(c->password),
+                  hash_span(c->sentinel_password), c->tls ? tls_client_identity(c->tls) : 0);
+    for (uint32_t i = 0; i < c->dns_servers; i++) {
+        char text[ADDRESS_TEXT_MAX];
+        p = arena_fmt(a, "%s|%.*s", p, SPAN_ARG(address_text(&c->dns_server[i], text, true)));
+    }
+    return span_z(p);
 }
 
 struct redis *redis_attach(const struct state_conf *conf) {
-    static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
-    if (!conf || conf->kind == STATE_MEMORY)
+    if (conf->kind == STATE_MEMORY)
         return NULL;
     struct arena a;
     arena_init(&a, NULL);
-    struct redis *r = lasting_get(&kind, name_of(&a, conf));
+    pthread_mutex_lock(&attaching);
+    struct entry *e = lasting_get(&kind, key_of(&a, conf));
+    struct redis *r = atomic_load(&e->redis), *made = NULL;
+    if (!r) {
+        r = made = redis_make(conf);
+        r->entry = e;
+        atomic_store(&e->redis, r);
+    }
+    pthread_mutex_unlock(&attaching);
     arena_finish(&a);
-    pthread_mutex_lock(&making);
-    if (!atomic_load(&r->made))
-        make(r, conf);
-    atomic_store(&r->made, true);
-    pthread_mutex_unlock(&making);
-    atomic_fetch_add(&r->users, 1);
-    redis_beat_start(r);
+    if (made)
+        publish_each(say_come, made);
     return r;
 }
 
 void redis_detach(struct redis *r) {
-    if (!r)
+    if (r)
+        lasting_unref(r->entry);
+}
+
+/* ---- a thread's part ------------------------------------------------------------------------- */
+
+struct table {
+    uint32_t max;
+    struct redis_here **at; /* by slot */
+};
+
+static struct redis_here **place(struct thread *t, uint32_t slot) {
+    struct table *all = t->local[LOCAL_REDIS];
+    if (unlikely(!all))
+        t->local[LOCAL_REDIS] = all = mem_alloc(sizeof *all);
+    if (unlikely(slot >= all->max)) {
+        uint32_t max = slot * 2 + 4;
+        all->at = mem_realloc(all->at, all->max * sizeof(*all->at), max * sizeof(*all->at));
+        all->max = max;
+    }
+    return &all->at[slot];
+}
+
+static void here_drop(struct redis_here *h) {
+    h->ending = true;
+    timer_stop(&h->deadline);
+    redis_beat_stop(h);
+    redis_sentinel_stop(h);
+    redis_cluster_stop(h);
+    for (struct list *n; (n = h->nodes.next) != &h->nodes;)
+        redis_node_drop(container_of(n, struct redis_node, node));
+    if (h->dns)
+        dns_destroy(h->dns);
+    redis_unref(h->redis);
+    mem_free(h);
+}
+
+static void fire_deadline(struct timer *t);
+
+/* The only server, as far as the settings say where it is. */
+static void the_only(struct redis_here *h, const struct state_node *conf) {
+    h->only = redis_node_make(h);
+    if (h->redis->conf.kind == STATE_SENTINEL)
         return;
-    atomic_fetch_sub(&r->users, 1);
-    lasting_unref(r);
+    h->only->host = conf->host.n ? conf->host : SPAN("localhost");
+    h->only->port = conf->port;
+    address_copy(&h->only->address, &conf->address);
 }
 
-/* ---- a thread's connections -------------------------------------------------------------------
- */
-
-struct known_script { /* its SHA-1, as EVALSHA wants it */
-    const struct redis_script *script;
-    char sha[41];
-};
-struct redis_local {
-    struct list conns, beats;
-    struct known_script script[REDIS_SCRIPTS_MAX];
-    unsigned scripts;
-};
-
-static struct redis_local *local_of(struct thread *t) {
-    struct redis_local *l = t->local[LOCAL_REDIS];
-    if (l)
-        return l;
-    t->local[LOCAL_REDIS] = l = mem_alloc(sizeof *l);
-    list_init(&l->conns);
-    list_init(&l->beats);
-    return l;
+static struct redis_here *here_make(struct thread *t, struct redis *r) {
+    struct redis_here *h = mem_alloc(sizeof *h);
+    h->redis = redis_ref(r);
+    h->thread = t;
+    h->counts = &r->thread[t->index % REDIS_THREADS].counts;
+    h->deadline.fire = fire_deadline;
+    list_init(&h->waiting);
+    list_init(&h->nodes);
+    if (r->conf.kind == STATE_CLUSTER)
+        redis_cluster_start(h);
+    else
+        the_only(h, r->conf.node);
+    if (r->conf.kind == STATE_SENTINEL)
+        redis_sentinel_start(h);
+    if (t->control)
+        redis_beat_start(h);
+    return h;
 }
 
-struct list *redis_beats(struct thread *t) {
-    return &local_of(t)->beats;
+struct redis_here *redis_here_of(struct thread *t, struct redis *r) {
+    struct redis_here **at = place(t, r->slot);
+    if (likely(*at && (*at)->redis == r))
+        return *at;
+    if (*at) /* of one that is gone, and whose place it was */
+        here_drop(*at);
+    *at = NULL;
+    return *at = here_make(t, r);
 }
 
-static struct conn *find(struct redis *r, struct thread *t) {
-    struct redis_local *l = local_of(t);
-    for (struct list *n = l->conns.next; n != &l->conns; n = n->next) {
-        struct conn *c = container_of(n, struct conn, node);
-        if (c->redis == r)
-            return c;
-    }
-    return NULL;
+static struct redis_here *here(struct redis *r) {
+    return redis_here_of(thread_me(), r);
 }
 
-static struct conn *conn_of(struct redis *r, struct thread *t) {
-    struct conn *c = find(r, t);
-    if (!c) {
-        c = conn_create(r, t);
-        list_append(&local_of(t)->conns, &c->node);
-    }
-    return c;
+/* Connects ahead of the first ask. */
+static void here_start(struct thread *t, struct redis *r) {
+    struct redis_here *h = redis_here_of(t, r);
+    if (h->only)
+        (void)redis_node_conn(h->only);
+}
+
+static void here_end(struct thread *t, struct redis *r) {
+    struct redis_here **at = place(t, r->slot);
+    if (!*at || (*at)->redis != r)
+        return;
+    here_drop(*at);
+    *at = NULL;
+}
+
+static void start_each(void *obj, void *t) {
+    struct entry *e = obj;
+    struct redis *r = atomic_load(&e->redis);
+    if (r)
+        here_start(t, r);
+}
+
+void redis_thread_start(struct thread *t) {
+    lasting_each(&kind, start_each, t);
 }
 
 void redis_thread_finish(struct thread *t) {
-    struct redis_local *l = t->local[LOCAL_REDIS];
-    if (!l)
-        return;
-    while (l->conns.next != &l->conns)
-        conn_destroy(container_of(l->conns.next, struct conn, node));
-    redis_beats_end(&l->beats);
-    mem_free(l);
+    struct table *all = t->local[LOCAL_REDIS];
+    for (uint32_t i = 0; all && i < all->max; i++)
+        if (all->at[i])
+            here_drop(all->at[i]);
+    if (all)
+        mem_free(all->at);
+    mem_free(all);
     t->local[LOCAL_REDIS] = NULL;
 }
 
-/* ---- asking -----------------------------------------------------------------------------------
- */
+/* ---- asking ---------------------------------------------------------------------------------- */
 
-static const char *sha_of(struct thread *t, const struct redis_script *s) {
-    struct redis_local *l = local_of(t);
-    for (unsigned i = 0; i < l->scripts; i++)
-        if (l->script[i].script == s)
-            return l->script[i].sha;
-    must(l->scripts < REDIS_SCRIPTS_MAX);
-    struct known_script *k = &l->script[l->scripts++];
-    unsigned char hash[20];
-    unsigned n = sizeof hash;
+static void sha1_hex(struct span text, char out[40]) {
+    unsigned char hash[SHA_DIGEST_LENGTH];
+    SHA1((const unsigned char *)text.p, text.n, hash);
+    for (unsigned i = 0; i < sizeof hash; i++) {
+        out[2 * i] = "0123456789abcdef"[hash[i] >> 4];
+        out[2 * i + 1] = "0123456789abcdef"[hash[i] & 15];
+    }
+}
+
+int redis_script_place(struct redis_here *h, const struct redis_script *s) {
+    for (unsigned i = 0; i < h->scripts; i++)
+        if (h->known[i].script == s)
+            return (int)i;
+    if (h->scripts == REDIS_SCRIPTS_MAX)
+        return -1;
+    struct redis_known *k = &h->known[h->scripts];
     k->script = s;
-    must(EVP_Digest(s->source, strlen(s->source), hash, &n, EVP_sha1(), NULL) == 1);
-    struct str out = str_on(k->sha, sizeof k->sha);
-    for (unsigned i = 0; i < n; i++)
-        str_fmt(&out, "%02x", hash[i]);
-    return k->sha;
+    k->source = span_z(s->source);
+    sha1_hex(k->source, k->sha1);
+    return (int)h->scripts++;
 }
 
-static bool knows(const struct conn *c, const struct redis_script *s) {
-    for (unsigned i = 0; i < c->knows; i++)
-        if (c->known[i] == s)
-            return true;
-    return false;
+static void count_failure(struct redis_here *h, enum redis_failure why) {
+    switch (why) {
+    case REDIS_AWAY:
+        redis_count(h, away);
+        break;
+    case REDIS_LATE:
+        redis_count(h, late);
+        break;
+    case REDIS_REFUSED:
+        redis_count(h, refused);
+        break;
+    case REDIS_FULL:
+        redis_count(h, full);
+        break;
+    case REDIS_BROKEN:
+        redis_count(h, broken);
+        break;
+    case REDIS_FINE:
+    case REDIS_FAILURES:
+        break;
+    }
 }
 
-static size_t bytes_of(const struct redis_ask *a, struct span text) {
-    size_t n = 128 + text.n;
-    for (unsigned i = 0; i < a->keys; i++)
-        n += a->key[i].n + 16;
-    for (unsigned i = 0; i < a->args; i++)
-        n += a->arg[i].n + 16;
-    return n;
+void redis_done(struct redis_here *h, struct redis_ask *a, enum redis_failure why,
+                const struct redis_reply *r) {
+    list_remove(&a->node);
+    op_end(&a->op);
+    a->conn = NULL;
+    if (why != REDIS_FINE)
+        count_failure(h, why);
+    a->ready(a, why, r);
 }
 
-static void cancel(struct op *op) {
+static void cancelled(struct op *op) {
     struct redis_ask *a = container_of(op, struct redis_ask, op);
-    struct conn *c = a->conn;
-    if (c && a->number - c->head < c->pending)
-        c->slot[a->number % REDIS_PENDING_MAX].ask = NULL;
+    redis_conn_leave(a->conn, a);
+    list_remove(&a->node);
     a->conn = NULL;
 }
 
-/* EVALSHA sha keys key.. arg.., EVAL source .. where this connection has not used it yet; or the
- * words as they are. */
-static void write_command(struct str *out, const struct redis_ask *a, struct span text,
-                          bool known) {
-    if (a->script) {
-        resp_list(out, 3u + a->keys + a->args);
-        resp_text(out, known ? SPAN("EVALSHA") : SPAN("EVAL"));
-        resp_text(out, text);
-        resp_number(out, a->keys);
-        for (unsigned i = 0; i < a->keys; i++)
-            resp_text(out, a->key[i]);
-    } else {
-        resp_list(out, a->args);
+static void deadline_next(struct redis_here *h) {
+    if (!list_linked(&h->waiting))
+        return; /* the next ask starts it */
+    const struct redis_ask *a = container_of(h->waiting.next, struct redis_ask, node);
+    uint64_t now = redis_now_ms(h), at = a->deadline_at / 1000000 + 1;
+    timer_start(&h->thread->loop.timers, &h->deadline, now, at > now ? at - now : 0);
+}
+
+static void fire_deadline(struct timer *t) {
+    struct redis_here *h = container_of(t, struct redis_here, deadline);
+    uint64_t now = h->thread->loop.now;
+    char why[REDIS_WHY_MAX];
+    struct str s = str_on(why, sizeof why - 1);
+    str_fmt(&s, "asks were not answered within %" PRIu64 " ms", h->redis->conf.timeout_ms);
+    why[s.n] = 0;
+    while (list_linked(&h->waiting)) {
+        struct redis_ask *a = container_of(h->waiting.next, struct redis_ask, node);
+        struct redis_conn *c = a->conn;
+        if (a->deadline_at > now)
+            break;
+        redis_conn_leave(c, a);
+        redis_node_failed(c->owner, why);
+        redis_done(h, a, REDIS_LATE, NULL);
     }
-    for (unsigned i = 0; i < a->args; i++)
-        resp_text(out, a->arg[i]);
+    deadline_next(h);
 }
 
 bool redis_ask(struct redis *r, struct redis_ask *a, enum redis_failure *why) {
-    struct thread *t = thread_me();
-    struct conn *c = conn_of(r, t);
-    struct str out;
-    must(a->keys <= REDIS_KEYS_MAX && a->args <= REDIS_ARGS_MAX);
-    atomic_fetch_add_explicit(&r->asks, 1, memory_order_relaxed);
-    *why = REDIS_AWAY;
-    if (!conn_want(c))
+    struct redis_here *h = here(r);
+    memset(&a->op, 0, sizeof a->op);
+    memset(&a->node, 0, sizeof a->node);
+    a->tries = 0;
+    a->here = h;
+    redis_count(h, asks);
+    struct redis_conn *c = h->only ? redis_node_conn(h->only) : redis_cluster_conn(h, a);
+    *why = !c ? REDIS_AWAY : redis_conn_ask(c, a) ? REDIS_FINE : REDIS_FULL;
+    if (*why != REDIS_FINE) {
+        count_failure(h, *why);
         return false;
-    bool known = a->script && knows(c, a->script);
-    struct span text =
-        a->script ? span_z(known ? sha_of(t, a->script) : a->script->source) : SPAN_NONE;
-    *why = REDIS_FULL;
-    if (!conn_room(c, bytes_of(a, text), &out))
-        return false;
-    write_command(&out, a, text, known);
-    uint64_t until = t->loop.now + r->conf.timeout_ms * 1000000;
-    a->conn = c;
-    a->number = conn_push(c, &out, (struct slot){a, until, a->script, NULL});
+    }
+    a->deadline_at = h->thread->loop.now + h->redis->conf.timeout_ms * 1000000;
+    list_append(&h->waiting, &a->node);
+    if (!timer_running(&h->deadline))
+        deadline_next(h);
     if (a->ops)
-        op_start(a->ops, &a->op, cancel);
-    else
-        a->op = (struct op){0};
-    *why = REDIS_FINE;
+        op_start(a->ops, &a->op, cancelled);
     return true;
 }
 
 bool redis_usable(struct redis *r) {
-    const struct conn *c = find(r, thread_me());
-    return !c || !c->away;
+    struct redis_here *h = here(r);
+    return h->only ? !h->only->away : redis_cluster_usable(h);
 }
 
 uint64_t redis_returned_at(struct redis *r) {
@@ -254,38 +401,75 @@ uint64_t redis_returned_at(struct redis *r) {
 }
 
 struct span redis_prefix(const struct redis *r) {
-    return span_cut(r->conf.prefix, 0, REDIS_PREFIX_MAX);
+    return r->conf.prefix;
 }
 
 uint32_t redis_gateways(struct redis *r) {
     return atomic_load_explicit(&r->gateways, memory_order_relaxed);
 }
 
-/* ---- for people ---- */
+/* ---- away and back --------------------------------------------------------------------------- */
+
+void redis_went_away(struct redis *r, uint64_t now, const char *why) {
+    if (atomic_fetch_add(&r->away, 1))
+        return;
+    atomic_store(&r->away_since, now);
+    atomic_fetch_add(&r->away_total, 1);
+    log_event(LEVEL_WARNING, "redis_away",
+              "the shared state %.*s is away: %s; limits go by their on_failure until it is back",
+              SPAN_ARG(r->conf.shown), why);
+}
+
+void redis_came_back(struct redis *r, uint64_t now) {
+    atomic_store_explicit(&r->returned_at, now, memory_order_relaxed);
+    if (atomic_fetch_sub(&r->away, 1) != 1)
+        return;
+    uint64_t since = atomic_load(&r->away_since), ns = now > since ? now - since : 0;
+    atomic_fetch_add(&r->away_ns, ns);
+    log_event(LEVEL_INFO, "redis_returned", "the shared state %.*s is back away_ms=%" PRIu64,
+              SPAN_ARG(r->conf.shown), ns / 1000000);
+}
 
 struct walking {
     void (*fn)(void *ctx, const struct redis_state *);
     void *ctx;
 };
 
+static uint64_t get(const _Atomic uint64_t *v) {
+    return atomic_load_explicit(v, memory_order_relaxed);
+}
+
+static void add_counts(struct redis_state *s, const struct redis_counts *c) {
+    s->asks += get(&c->asks);
+    s->failed[REDIS_AWAY] += get(&c->away);
+    s->failed[REDIS_LATE] += get(&c->late);
+    s->failed[REDIS_REFUSED] += get(&c->refused);
+    s->failed[REDIS_FULL] += get(&c->full);
+    s->failed[REDIS_BROKEN] += get(&c->broken);
+    s->dropped += get(&c->dropped);
+    s->connects += get(&c->connects);
+    s->connections += (uint32_t)get(&c->connections);
+}
+
 static void walk_one(void *obj, void *ctx) {
-    struct redis *r = obj;
-    struct walking *w = ctx;
-    if (!atomic_load(&r->made))
+    const struct walking *w = ctx;
+    struct entry *e = obj;
+    struct redis *r = atomic_load(&e->redis);
+    if (!r)
         return;
     struct redis_state s = {.name = r->conf.shown,
-                            .gateways = atomic_load(&r->gateways),
-                            .connections = atomic_load(&r->connections),
-                            .away = atomic_load(&r->away) > 0,
-                            .asks = atomic_load(&r->asks),
-                            .failures = atomic_load(&r->failures),
-                            .late = atomic_load(&r->late),
-                            .reconnects = atomic_load(&r->reconnects),
-                            .away_total = atomic_load(&r->away_total)};
+                            .gateways = redis_gateways(r),
+                            .away = atomic_load(&r->away) != 0,
+                            .away_total = get(&r->away_total),
+                            .away_ns = get(&r->away_ns)};
+    uint64_t now = env.now_ns(), since = get(&r->away_since);
+    if (s.away && now > since)
+        s.away_ns += now - since;
+    for (unsigned i = 0; i < REDIS_THREADS; i++)
+        add_counts(&s, &r->thread[i].counts);
     w->fn(w->ctx, &s);
 }
 
 void redis_walk(void (*fn)(void *ctx, const struct redis_state *), void *ctx) {
-    struct walking w = {fn, ctx};
-    lasting_each(&kind, walk_one, &w);
+    lasting_each(&kind, walk_one, &(struct walking){fn, ctx});
 }

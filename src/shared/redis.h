@@ -29,9 +29,11 @@ enum redis_failure {
     REDIS_FINE,
     REDIS_AWAY, /* no connection, or the breaker is open */
     REDIS_LATE, /* no answer within the deadline; what was asked may have happened all the same */
-    REDIS_REFUSED, /* an error reply: its text is in the reply */
+    REDIS_REFUSED, /* an error reply: its text is in the reply (errors of a store that is loading,
+                    * a replica, or out of a cluster are REDIS_AWAY) */
     REDIS_FULL,    /* too many asks wait */
-    REDIS_BROKEN,  /* the connection broke, or the answer made no sense */
+    REDIS_BROKEN,  /* the connection broke, or the answer made no sense; it may have happened */
+    REDIS_FAILURES /* how many there are */
 };
 
 struct redis_script { /* const; one for each kind of question */
@@ -39,12 +41,13 @@ struct redis_script { /* const; one for each kind of question */
     const char *source; /* Lua */
 };
 
-enum { REDIS_ARGS_MAX = 24, REDIS_KEYS_MAX = 8, REDIS_PREFIX_MAX = 64 };
+enum { REDIS_ARGS_MAX = 24, REDIS_KEYS_MAX = 8, REDIS_PREFIX_MAX = STATE_PREFIX_MAX };
 
 struct redis_ask {
     /* filled by who asks; copied before redis_ask returns */
-    const struct redis_script *script; /* NULL: arg[0] is the command's name */
-    struct span key[REDIS_KEYS_MAX];   /* of one slot: write a common part in braces */
+    const struct redis_script *script; /* NULL: arg[0] is the command's name; keys come next */
+    /* Of one slot: write a common part in braces. Each begins with redis_prefix. */
+    struct span key[REDIS_KEYS_MAX];
     unsigned keys;
     struct span arg[REDIS_ARGS_MAX];
     unsigned args;
@@ -53,8 +56,10 @@ struct redis_ask {
     void (*ready)(struct redis_ask *a, enum redis_failure why, const struct redis_reply *r);
     /* its own */
     struct op op;
-    void *conn;
-    uint32_t number; /* of its command, on that connection */
+    struct list node;
+    void *here, *conn;
+    uint64_t deadline_at, slot;
+    unsigned tries;
 };
 
 /* Before a snapshot is published: what its `state` names; NULL where nothing is shared. */
@@ -72,12 +77,18 @@ struct span redis_prefix(const struct redis *r);
 /* How many gateways were seen in the store lately, this one included: at least 1. Kept up by the
  * control thread; while the store is away the last number stays. */
 uint32_t redis_gateways(struct redis *r);
+/* Before its loop runs: connects to what is attached already. And at its end. */
+void redis_thread_start(struct thread *t);
 void redis_thread_finish(struct thread *t);
 
 struct redis_state {  /* for status and metrics */
     struct span name; /* where it leads, without secrets */
     uint32_t gateways, connections;
     bool away;
-    uint64_t asks, failures, late, reconnects, away_total;
+    uint64_t asks;
+    uint64_t failed[REDIS_FAILURES]; /* by enum redis_failure */
+    uint64_t dropped;                /* answers whose asker had gone */
+    uint64_t connects;               /* connections that were opened */
+    uint64_t away_total, away_ns;    /* how often it was away; how long, this time included */
 };
 void redis_walk(void (*fn)(void *ctx, const struct redis_state *), void *ctx);

@@ -1,95 +1,82 @@
-/* Which gateways are there: each says so every second in a sorted set, by the store's own clock. */
-#include "core/publish.h"
-#include "shared/redis_in.h"
+/* Which gateways share the store: each says every second that it lives, under a name of its own,
+ * in one sorted set by the store's clock; whoever says it takes out those that have been silent for
+ * 5 s and is told how many are left. */
+#include "shared/redis_beat.h"
+#include "base/log.h"
 
-static const struct redis_script beat = {
-    "beat", "redis.replicate_commands()\n"
-            "local t = redis.call('TIME')\n"
-            "local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
-            "redis.call('ZADD', KEYS[1], now, ARGV[1])\n"
-            "redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])\n"
-            "redis.call('PEXPIRE', KEYS[1], ARGV[2] * 4)\n"
-            "return redis.call('ZCARD', KEYS[1])"};
+enum { BEAT_MS = 1000, GATEWAYS_MAX = 10000 };
 
-struct beat {
-    struct message message; /* first */
-    struct list node;       /* in the thread's */
-    struct redis *redis;    /* a reference */
+struct redis_beat {
+    struct redis_ask ask; /* first */
+    struct redis_here *here;
     struct timer timer;
-    struct redis_ask ask;
-    bool asking;
+    struct list ops;
 };
 
-static void again(struct beat *b) {
-    struct loop *l = me;
-    timer_start(&l->timers, &b->timer, l->now / 1000000, REDIS_BEAT_MS);
+static const struct redis_script beat_script = {
+    .name = "gateways",
+    .source = "local t = redis.call('TIME')\n"
+              "local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
+              "redis.call('ZADD', KEYS[1], now, ARGV[1])\n"
+              "redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 5000)\n"
+              "redis.call('PEXPIRE', KEYS[1], 60000)\n"
+              "return redis.call('ZCARD', KEYS[1])\n",
+};
+
+/* The same for all stores, for as long as the process lives. */
+static struct span own_name(void) {
+    static char name[32];
+    if (!name[0]) {
+        unsigned char r[16];
+        env.random(r, sizeof r);
+        for (unsigned i = 0; i < sizeof r; i++) {
+            name[2 * i] = "0123456789abcdef"[r[i] >> 4];
+            name[2 * i + 1] = "0123456789abcdef"[r[i] & 15];
+        }
+    }
+    return span_of(name, sizeof name);
 }
 
 static void counted(struct redis_ask *a, enum redis_failure why, const struct redis_reply *r) {
-    struct beat *b = container_of(a, struct beat, ask);
-    b->asking = false;
-    if (why == REDIS_FINE && r->kind == REDIS_INTEGER && r->integer >= 1)
-        atomic_store_explicit(&b->redis->gateways,
-                              r->integer < 100000 ? (uint32_t)r->integer : 100000,
-                              memory_order_relaxed);
+    struct redis_beat *b = container_of(a, struct redis_beat, ask);
+    struct redis *redis = b->here->redis;
+    if (why == REDIS_FINE && r->kind == REDIS_INTEGER && r->integer >= 1 &&
+        r->integer <= GATEWAYS_MAX)
+        atomic_store_explicit(&redis->gateways, (unsigned)r->integer, memory_order_relaxed);
 }
 
-static void end(struct beat *b) {
-    timer_stop(&b->timer);
-    list_remove(&b->node);
-    atomic_store(&b->redis->beating, false);
-    lasting_unref(b->redis);
-    mem_free(b);
-}
-
-void redis_beats_end(struct list *beats) {
-    while (beats->next != beats)
-        end(container_of(beats->next, struct beat, node));
-}
-
-static void due(struct timer *t) {
-    struct beat *b = container_of(t, struct beat, timer);
-    struct redis *r = b->redis;
+static void beat(struct timer *t) {
+    struct redis_beat *b = container_of(t, struct redis_beat, timer);
+    struct redis_here *h = b->here;
+    timer_start(&h->thread->loop.timers, t, redis_now_ms(h), BEAT_MS);
+    if (op_pending(&b->ask.op))
+        return; /* the last one is still waited for */
     enum redis_failure why;
-    char room[256], ms[24];
-    if (!atomic_load(&r->users)) {
-        if (b->asking) { /* its answer comes first */
-            again(b);
-            return;
-        }
-        end(b);
-        return;
-    }
-    struct str key = str_on(room, sizeof room), silent = str_on(ms, sizeof ms);
-    str_add(&key, r->conf.prefix);
-    str_lit(&key, "gateways");
-    str_u64(&silent, REDIS_GATEWAY_MS);
-    if (!b->asking) {
-        b->ask = (struct redis_ask){.script = &beat,
-                                    .key = {str_span(&key)},
-                                    .keys = 1,
-                                    .arg = {span_z(r->id), str_span(&silent)},
-                                    .args = 2,
-                                    .ready = counted};
-        b->asking = redis_ask(r, &b->ask, &why);
-    }
-    again(b);
+    b->ask = (struct redis_ask){.script = &beat_script, .keys = 1, .args = 1, .ops = &b->ops};
+    char key[STATE_PREFIX_MAX + 16];
+    struct str k = str_on(key, sizeof key);
+    str_add(&k, redis_prefix(h->redis));
+    str_lit(&k, "gateways");
+    b->ask.key[0] = str_span(&k);
+    b->ask.arg[0] = own_name();
+    b->ask.ready = counted;
+    (void)!redis_ask(h->redis, &b->ask, &why); /* away: the last number stays */
 }
 
-static void begin(struct message *m) {
-    struct beat *b = container_of(m, struct beat, message);
-    list_append(redis_beats(thread_me()), &b->node);
-    b->timer.fire = due;
-    due(&b->timer);
+void redis_beat_start(struct redis_here *h) {
+    struct redis_beat *b = mem_alloc(sizeof *b);
+    b->here = h;
+    b->timer.fire = beat;
+    list_init(&b->ops);
+    h->beat = b;
+    timer_start(&h->thread->loop.timers, &b->timer, redis_now_ms(h), 0);
 }
 
-void redis_beat_start(struct redis *r) {
-    struct thread *control = publish_control();
-    if (!control || atomic_exchange(&r->beating, true))
+void redis_beat_stop(struct redis_here *h) {
+    if (!h->beat)
         return;
-    struct beat *b = mem_alloc(sizeof *b);
-    lasting_ref(r);
-    b->redis = r;
-    b->message.receive = begin;
-    loop_send(&control->loop, &b->message);
+    timer_stop(&h->beat->timer);
+    ops_cancel(&h->beat->ops);
+    mem_free(h->beat);
+    h->beat = NULL;
 }

@@ -1,378 +1,369 @@
-#include "shared/redis_in.h"
+#include "shared/redis_conn.h"
 #include "base/log.h"
+#include "core/thread.h"
+#include "io/tcp.h"
 #include "tls/stream.h"
 #include <errno.h>
 
-enum {
-    HELLO_TIMES = 5, /* its first answer may take so many times the deadline of an ask */
-    IDLE_MS = 5000   /* between looks whether anybody still needs it */
-};
+enum { READ_MAX = 64 * 1024, READ_TURN_MAX = 256 * 1024 };
 
-static uint64_t now_ms(const struct conn *c) {
-    return c->thread->loop.now / 1000000;
+static struct loop *loop_of(const struct redis_conn *c) {
+    return &c->here->thread->loop;
 }
 
-static void timer_set(struct conn *c, uint64_t ms) {
-    timer_start(&c->thread->loop.timers, &c->timer, now_ms(c), ms);
+bool redis_error_is(const struct redis_reply *r, const char *word) {
+    struct span w = span_z(word);
+    return r->kind == REDIS_ERROR && span_starts(r->text, w) &&
+           (r->text.n == w.n || r->text.p[w.n] == ' ');
 }
 
-/* ---- away, and back ---------------------------------------------------------------------------
- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
-static void go_away(struct conn *c, const char *why) {
-    if (!c->away) {
-        atomic_fetch_add_explicit(&c->redis->away_total, 1, memory_order_relaxed);
-        if (atomic_fetch_add_explicit(&c->redis->away, 1, memory_order_relaxed) == 0)
-            log_event(LEVEL_ERROR, "state_away", "the shared state %.*s is away: %s",
-                      SPAN_ARG(c->redis->conf.shown), why);
-    }
-    c->away = true;
-    c->pause_ms = c->pause_ms ? c->pause_ms * 2 : REDIS_PAUSE_MS;
-    if (c->pause_ms > REDIS_PAUSE_MAX_MS)
-        c->pause_ms = REDIS_PAUSE_MAX_MS;
-    uint32_t jitter;
-    env.random(&jitter, sizeof jitter);
-    timer_set(c, c->pause_ms / 2 + jitter % (c->pause_ms / 2 + 1));
-}
-
-static void come_back(struct conn *c) {
-    c->failures = 0;
-    if (!c->away)
-        return;
-    c->away = false;
-    atomic_store_explicit(&c->redis->returned_at, c->thread->loop.now, memory_order_relaxed);
-    if (atomic_fetch_sub_explicit(&c->redis->away, 1, memory_order_relaxed) == 1)
-        log_event(LEVEL_INFO, "state_back", "the shared state %.*s answers again",
-                  SPAN_ARG(c->redis->conf.shown));
-}
-
-static void close_conn(struct conn *c) {
-    if (c->state >= CONN_CONNECT) {
-        stream_close(&c->thread->loop, &c->stream);
-        atomic_fetch_sub_explicit(&c->redis->connections, 1, memory_order_relaxed);
-    }
-    if (c->state == CONN_LOOKUP)
-        dns_query_cancel(&c->query);
-    c->state = CONN_IDLE;
-    c->out_sent = c->out_filled = c->in_len = 0;
-    c->knows = 0;
-    list_remove(&c->output.node);
-}
-
-void conn_fail(struct conn *c, enum redis_failure why, const char *detail) {
-    close_conn(c);
-    go_away(c, detail ? detail : "the connection broke");
-    conn_drop_all(c, why);
-}
-
-void conn_failure(struct conn *c, enum redis_failure why) {
-    uint64_t now = c->thread->loop.now;
-    atomic_fetch_add_explicit(&c->redis->failures, 1, memory_order_relaxed);
-    if (why == REDIS_LATE)
-        atomic_fetch_add_explicit(&c->redis->late, 1, memory_order_relaxed);
-    if (!c->failures || now - c->failed_at > 1000000000) {
-        c->failures = 0;
-        c->failed_at = now;
-    }
-    if (++c->failures >= REDIS_FAILURES && !c->unfit)
-        c->unfit = "it answers too late";
-}
-
-/* ---- sending ----------------------------------------------------------------------------------
- */
-
-static bool grow(struct conn *c, size_t more) {
-    if (c->out_filled + more <= c->out_cap)
-        return true;
-    memmove(c->out, c->out + c->out_sent, c->out_filled - c->out_sent);
-    c->out_filled -= c->out_sent;
-    c->out_sent = 0;
-    size_t cap = c->out_cap ? c->out_cap : 4096;
-    while (cap < c->out_filled + more)
-        cap *= 2;
-    if (cap > REDIS_OUT_MAX)
-        return false;
-    char *p = cap == c->out_cap ? c->out : mem_try(cap);
-    if (!p)
-        return false;
-    if (p != c->out) {
-        if (c->out_filled)
-            memcpy(p, c->out, c->out_filled);
-        mem_free(c->out);
-    }
-    c->out = p;
-    c->out_cap = cap;
-    return true;
-}
-
-bool conn_room(struct conn *c, size_t bytes, struct str *out) {
-    if (c->pending == REDIS_PENDING_MAX || !grow(c, bytes))
-        return false;
-    *out = str_on(c->out + c->out_filled, c->out_cap - c->out_filled);
-    return true;
-}
-
-uint32_t conn_push(struct conn *c, const struct str *out, struct slot s) {
-    must(!out->full);
-    uint32_t number = c->head + c->pending++;
-    c->out_filled += out->n;
-    c->slot[number % REDIS_PENDING_MAX] = s;
-    if (c->state >= CONN_HELLO)
-        loop_late_output(&c->thread->loop, &c->output);
-    if (!timer_running(&c->timer) && s.deadline_at)
-        timer_set(c, (s.deadline_at - c->thread->loop.now) / 1000000 + 1);
-    return number;
-}
-
-static void flush(struct output *o) {
-    struct conn *c = container_of(o, struct conn, output);
-    while (c->state >= CONN_HELLO && c->out_sent < c->out_filled) {
-        struct iovec iov = {c->out + c->out_sent, c->out_filled - c->out_sent};
-        size_t took;
-        enum io_result r = stream_write(&c->stream, &iov, 1, &took);
-        if (r == IO_RESET || r == IO_END) {
-            conn_fail(c, REDIS_BROKEN, "the connection broke");
-            return;
-        }
-        if (r == IO_AGAIN || !took)
-            return; /* the event goes on */
-        c->out_sent += took;
-    }
-    if (c->out_sent == c->out_filled)
-        c->out_sent = c->out_filled = 0;
-}
-
-/* ---- the first words --------------------------------------------------------------------------
- */
-
-static void answered(struct conn *c, const struct redis_reply *r) {
-    if (r->kind == REDIS_ERROR) {
-        char quoted[LOG_QUOTED_MAX];
-        log_event(LEVEL_ERROR, "state_refused", "the shared state %.*s does not let us in: %s",
-                  SPAN_ARG(c->redis->conf.shown), log_quoted(r->text, quoted));
-        c->unfit = "it refused the first words (see state_refused)";
-    }
-}
-
-static void ready_to_work(struct conn *c, const struct redis_reply *r) {
-    answered(c, r);
-    uint64_t slow = c->redis->conf.timeout_ms * HELLO_TIMES * 1000000;
-    if (!c->unfit && c->thread->loop.now - c->spoken_at > slow)
-        c->unfit = "it answers too late";
-    if (c->unfit)
-        return;
-    c->state = CONN_READY;
-    come_back(c);
-}
-
-static void word(struct conn *c, const struct span *text, size_t n,
-                 void (*own)(struct conn *, const struct redis_reply *)) {
-    struct str out;
-    if (!conn_room(c, 512, &out))
-        return;
-    resp_list(&out, n);
-    for (size_t i = 0; i < n; i++)
-        resp_text(&out, text[i]);
-    if (!out.full)
-        conn_push(c, &out, (struct slot){.own = own});
-}
-
-/* Before anybody's ask: they stand behind in the same buffer. */
-static void greet(struct conn *c) {
-    const struct state_conf *s = &c->redis->conf;
-    char number[24];
-    struct str db = str_on(number, sizeof number);
-    str_u64(&db, s->database);
-    if (s->password.n && s->user.n)
-        word(c, (struct span[]){SPAN("AUTH"), s->user, s->password}, 3, answered);
-    else if (s->password.n)
-        word(c, (struct span[]){SPAN("AUTH"), s->password}, 2, answered);
-    if (s->database)
-        word(c, (struct span[]){SPAN("SELECT"), str_span(&db)}, 2, answered);
-    word(c, (struct span[]){SPAN("PING")}, 1, ready_to_work);
-}
-
-/* ---- connecting -------------------------------------------------------------------------------
- */
-
-static void spoken(struct conn *c) {
-    c->state = CONN_HELLO;
-    c->spoken_at = c->thread->loop.now;
-    loop_late_output(&c->thread->loop, &c->output);
-}
-
-static void tls_step(struct conn *c) {
-    switch (tls_handshake(&c->thread->loop, &c->stream, SPAN_NONE)) {
-    case TLS_WANT:
-        return;
-    case TLS_FAILED:
-        conn_fail(c, REDIS_AWAY, tls_failure(&c->stream));
-        return;
-    case TLS_DONE:
-        break;
-    }
-    spoken(c);
-}
-
-static void connected(struct conn *c) {
-    const struct state_node *n = &c->redis->conf.node[0];
-    struct span name = c->redis->conf.tls_name.n ? c->redis->conf.tls_name : n->host;
-    if (!c->redis->conf.tls) {
-        spoken(c);
-        return;
-    }
-    if (!c->redis->tls || !tls_connect(&c->stream, c->redis->tls, name)) {
-        conn_fail(c, REDIS_AWAY, "TLS cannot be set up");
-        return;
-    }
-    c->state = CONN_TLS;
-    tls_step(c);
-}
-
-static void event(struct watch *w, uint32_t events) {
-    struct conn *c = container_of(container_of(w, struct stream, watch), struct conn, stream);
-    stream_event(&c->stream, events);
-    if (c->state == CONN_CONNECT) {
-        int err = events & (EPOLLERR | EPOLLHUP) ? tcp_error(&c->stream) : 0;
-        if (err || (events & (EPOLLERR | EPOLLHUP)))
-            conn_fail(c, REDIS_AWAY, strerror(err ? err : ECONNRESET));
-        else if (events & EPOLLOUT)
-            connected(c);
-    } else if (c->state == CONN_TLS) {
-        tls_step(c);
-    }
-    if (c->state < CONN_HELLO)
-        return;
-    if (events & EPOLLOUT)
-        loop_late_output(&c->thread->loop, &c->output);
-    if (c->stream.readable && !conn_read(c))
-        return;
-    if (c->unfit)
-        conn_fail(c, REDIS_BROKEN, c->unfit);
-}
-
-static void connect_to(struct conn *c, const struct address *to) {
-    c->stream = (struct stream){.ops = &tcp_stream, .watch.ready = event};
-    int err = tcp_connect(&c->thread->loop, &c->stream, to);
-    if (err) {
-        c->state = CONN_IDLE;
-        conn_fail(c, REDIS_AWAY, strerror(err));
-        return;
-    }
-    c->state = CONN_CONNECT;
-    atomic_fetch_add_explicit(&c->redis->connections, 1, memory_order_relaxed);
-}
-
-static void found(struct dns_query *q, const struct dns_answer *answer) {
-    struct conn *c = container_of(q, struct conn, query);
-    c->state = CONN_IDLE;
-    if (!answer->count) {
-        conn_fail(c, REDIS_AWAY, answer->error ? answer->error : "its name has no address");
-        return;
-    }
-    struct address to = answer->ip[0];
-    address_set_port(&to, c->redis->conf.node[0].port);
-    connect_to(c, &to);
-}
-
-static void look_up(struct conn *c, struct span host) {
-    const struct state_conf *s = &c->redis->conf;
-    if (!c->dns)
-        c->dns = dns_create(&c->thread->loop, s->dns_server, s->dns_servers);
-    if (!c->dns) {
-        conn_fail(c, REDIS_AWAY, "no memory to look its name up");
-        return;
-    }
-    c->state = CONN_LOOKUP;
-    c->query.done = found;
-    dns_query_start(c->dns, &c->query, host);
-}
-
-static void start(struct conn *c) {
-    const struct state_node *n = &c->redis->conf.node[0];
-    c->unfit = NULL;
-    c->opened_at = c->thread->loop.now;
-    atomic_fetch_add_explicit(&c->redis->reconnects, 1, memory_order_relaxed);
-    timer_set(c, REDIS_CONNECT_MS);
-    c->state = CONN_LOOKUP; /* words are kept until somebody hears them */
-    greet(c);
-    c->state = CONN_IDLE;
-    if (n->address.len)
-        connect_to(c, &n->address);
-    else
-        look_up(c, n->host);
-}
-
-bool conn_want(struct conn *c) {
-    if (c->away)
-        return false; /* the timer probes */
-    if (c->state == CONN_IDLE)
-        start(c);
-    return c->state != CONN_IDLE;
-}
-
-/* ---- time -------------------------------------------------------------------------------------
- */
-
-static void tick(struct timer *t) {
-    struct conn *c = container_of(t, struct conn, timer);
-    uint64_t now = c->thread->loop.now;
-    if (!atomic_load_explicit(&c->redis->users, memory_order_relaxed)) {
-        conn_destroy(c);
-        return;
-    }
-    bool connecting = c->state != CONN_IDLE && c->state != CONN_READY;
-    if (connecting && now - c->opened_at >= (uint64_t)REDIS_CONNECT_MS * 1000000) {
-        conn_fail(c, REDIS_AWAY, "it does not answer");
-        return;
-    }
-    conn_late(c);
-    if (c->unfit) {
-        conn_fail(c, REDIS_LATE, c->unfit);
-        return;
-    }
-    if (timer_running(&c->timer))
-        return;
-    if (c->away && c->state == CONN_IDLE)
-        start(c);
-    else
-        timer_set(c, c->pending ? c->redis->conf.timeout_ms : IDLE_MS);
-}
-
-/* ---- life -------------------------------------------------------------------------------------
- */
-
-struct conn *conn_create(struct redis *r, struct thread *t) {
-    struct conn *c = mem_alloc(sizeof *c);
-    c->slot = mem_alloc(REDIS_PENDING_MAX * sizeof *c->slot);
-    c->in_cap = RESP_REPLY_MAX + 1024;
-    c->in = mem_alloc(c->in_cap);
-    c->redis = r;
-    c->thread = t;
-    c->timer.fire = tick;
-    c->output.flush = flush;
-    lasting_ref(r);
-    return c;
-}
-
-static void free_conn(struct deferred *d) {
-    struct conn *c = container_of(d, struct conn, free);
-    mem_free(c->out);
-    mem_free(c->in);
-    mem_free(c->slot);
-    lasting_unref(c->redis);
+static void conn_free(struct deferred *d) {
+    struct redis_conn *c = container_of(d, struct redis_conn, free);
+    redis_out_finish(c);
+    resp_finish(&c->resp);
     mem_free(c);
 }
 
-void conn_destroy(struct conn *c) {
-    list_remove(&c->node);
-    close_conn(c);
-    if (c->away)
-        atomic_fetch_sub_explicit(&c->redis->away, 1, memory_order_relaxed);
-    conn_drop_all(c, REDIS_AWAY);
+static void shut(struct redis_conn *c) {
+    c->stage = CONN_CLOSED;
     timer_stop(&c->timer);
-    if (c->dns)
-        dns_destroy(c->dns);
-    c->free.run = free_conn;
-    loop_after_turn(&c->thread->loop, &c->free);
+    list_remove(&c->output.node);
+    list_remove(&c->reader.node);
+    if (c->opened) {
+        stream_close(loop_of(c), &c->stream);
+        count_add(c->here->counts->connections, (uint64_t)-1);
+    }
+    c->opened = false;
+}
+
+/* Who asks is told what became of it: what has not left was not asked. */
+static void fail_asks(struct redis_conn *c) {
+    for (uint64_t i = c->head; i != c->tail; i++) {
+        struct redis_slot *s = redis_slot(c, i);
+        struct redis_ask *a = s->ask;
+        s->ask = NULL;
+        if (a)
+            redis_done(c->here, a, s->at < c->sent ? REDIS_BROKEN : REDIS_AWAY, NULL);
+    }
+}
+
+void redis_conn_close(struct redis_conn *c, const char *why) {
+    if (c->stage == CONN_CLOSED)
+        return;
+    shut(c);
+    c->ops->closed(c, why);
+    fail_asks(c);
+    c->free.run = conn_free;
+    loop_after_turn(loop_of(c), &c->free);
+}
+
+void redis_conn_drop(struct redis_conn *c) {
+    shut(c);
+    fail_asks(c);
+    c->free.run = conn_free;
+    if (c->here->ending)
+        conn_free(&c->free);
+    else
+        loop_after_turn(loop_of(c), &c->free);
+}
+
+/* ---- the greeting ---------------------------------------------------------------------------- */
+
+static void became_ready(struct redis_conn *c) {
+    struct redis_here *h = c->here;
+    c->stage = CONN_READY;
+    c->ready_at = h->thread->loop.now;
+    atomic_store_explicit(&h->redis->auth_told, false, memory_order_relaxed);
+    timer_stop(&c->timer);
+    if (c->head + 1 !=
+        c->tail) /* asks that came meanwhile; the greeting's last answer is at head */
+        timer_start(&h->thread->loop.timers, &c->timer, redis_now_ms(h),
+                    h->redis->conf.timeout_ms * REDIS_STUCK);
+    c->ops->ready(c);
+    if (c->stage == CONN_READY && redis_out_waits(c))
+        loop_late_output(loop_of(c), &c->output);
+}
+
+static void refused(struct redis_conn *c, const struct redis_reply *r) {
+    char why[REDIS_WHY_MAX], text[LOG_QUOTED_MAX];
+    struct str s = str_on(why, sizeof why - 1);
+    log_quoted(span_cut(r->text, 0, 100), text);
+    str_fmt(&s, "it answers %s", text);
+    why[s.n] = 0;
+    redis_conn_close(c, s.n ? why : "it refuses the connection");
+}
+
+static void greeted(struct redis_conn *c) {
+    if (--c->hello_left == 0)
+        became_ready(c);
+}
+
+static void told_auth(struct redis_conn *c, const struct redis_reply *r) {
+    if (r->kind != REDIS_ERROR) {
+        greeted(c);
+        return;
+    }
+    char text[LOG_QUOTED_MAX];
+    if (!redis_error_is(r, "LOADING") &&
+        !atomic_exchange_explicit(&c->here->redis->auth_told, true, memory_order_relaxed))
+        log_event(LEVEL_ERROR, "redis_auth",
+                  "the shared state %.*s does not take the user or password of `state`: %s",
+                  SPAN_ARG(c->here->redis->conf.shown), log_quoted(r->text, text));
+    refused(c, r);
+}
+
+static void told_select(struct redis_conn *c, const struct redis_reply *r) {
+    if (r->kind == REDIS_ERROR)
+        refused(c, r);
+    else
+        greeted(c);
+}
+
+/* A server that may not be asked for its role (ACL, a proxy in between) is believed. */
+static void told_role(struct redis_conn *c, const struct redis_reply *r) {
+    bool said = r->kind == REDIS_LIST && r->count && r->item[0].kind == REDIS_TEXT;
+    if (said && !span_eq(r->item[0].text, SPAN("master")))
+        redis_conn_close(c, "it is a replica, not the master");
+    else
+        greeted(c);
+}
+
+static void told_ping(struct redis_conn *c, const struct redis_reply *r) {
+    if (r->kind == REDIS_ERROR && redis_error_is(r, "NOAUTH"))
+        told_auth(c, r);
+    else if (r->kind == REDIS_ERROR && !redis_error_is(r, "NOPERM"))
+        refused(c, r);
+    else
+        greeted(c);
+}
+
+static bool say(struct redis_conn *c, const struct span *word, unsigned words,
+                void (*told)(struct redis_conn *, const struct redis_reply *)) {
+    c->hello_left++;
+    return redis_conn_command(c, word, words, told);
+}
+
+static bool hello(struct redis_conn *c) {
+    const struct redis_hello *h = &c->hello;
+    char number[16];
+    struct str n = str_on(number, sizeof number);
+    str_u64(&n, h->database);
+    struct span auth[3] = {SPAN("AUTH"), h->user, h->password};
+    if (!h->user.n)
+        auth[1] = h->password;
+    bool good = !h->password.n || say(c, auth, h->user.n ? 3 : 2, told_auth);
+    struct span select[] = {SPAN("SELECT"), str_span(&n)};
+    good = good && (!h->database || say(c, select, 2, told_select));
+    good = good && (!h->master || say(c, &SPAN("ROLE"), 1, told_role));
+    good = good && say(c, &SPAN("PING"), 1, told_ping);
+    c->hello_end = c->base + c->n;
+    return good;
+}
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+static void answer(struct redis_conn *c, const struct redis_reply *r) {
+    struct redis_slot s = *redis_slot(c, c->head);
+    redis_slot(c, c->head)->ask = NULL;
+    if (!s.own)
+        c->ops->answered(c, &s, r);
+    else if (s.told)
+        s.told(c, r);
+    if (c->stage != CONN_CLOSED)
+        redis_out_release(c);
+}
+
+/* An answer to what has not been sent is nobody's. */
+static bool expected(const struct redis_conn *c) {
+    if (c->head == c->tail)
+        return false;
+    const struct redis_slot *s = redis_slot(c, c->head);
+    return s->at + s->len <= c->sent;
+}
+
+static void answers(struct redis_conn *c) {
+    const struct redis_reply *r;
+    while (c->stage == CONN_HELLO || c->stage == CONN_READY)
+        switch (resp_next(&c->resp, &r)) {
+        case RESP_MORE:
+            return;
+        case RESP_BAD:
+            redis_conn_close(c, "its answer makes no sense");
+            return;
+        case RESP_REPLY:
+            if (!expected(c)) {
+                redis_conn_close(c, "it said what nobody had asked for");
+                return;
+            }
+            answer(c, r);
+        }
+}
+
+static void read_more(struct redis_conn *c) {
+    struct loop *l = loop_of(c);
+    size_t left = READ_TURN_MAX;
+    while ((c->stage == CONN_HELLO || c->stage == CONN_READY) && c->stream.readable) {
+        struct span got;
+        if (!left) {
+            loop_unfinished(l, &c->reader);
+            return;
+        }
+        loop_scratch_reuse(l);
+        enum io_result r = stream_read(l, &c->stream, left < READ_MAX ? left : READ_MAX, &got);
+        if (r == IO_AGAIN)
+            return;
+        if (r != IO_OK) {
+            redis_conn_close(c, r == IO_END ? "it closed the connection" : "the connection broke");
+            return;
+        }
+        left -= got.n;
+        if (!resp_feed(&c->resp, got)) {
+            redis_conn_close(c, "no memory for its answer");
+            return;
+        }
+        answers(c);
+    }
+}
+
+static void read_again(struct reader *r) {
+    read_more(container_of(r, struct redis_conn, reader));
+}
+
+static void flush(struct redis_conn *c) {
+    if (c->stage != CONN_CLOSED && !redis_out_send(c))
+        redis_conn_close(c, "the connection broke");
+}
+
+static void flush_late(struct output *o) {
+    flush(container_of(o, struct redis_conn, output));
+}
+
+/* ---- setting up ------------------------------------------------------------------------------ */
+
+static bool tcp_done(struct redis_conn *c, uint32_t events) {
+    if (events & (EPOLLERR | EPOLLHUP)) {
+        int err = tcp_error(&c->stream);
+        redis_conn_close(c, strerror(err ? err : ECONNRESET));
+        return false;
+    }
+    if (!(events & EPOLLOUT))
+        return false;
+    struct tls_client *tls = c->here->redis->conf.tls;
+    if (tls && !tls_connect(&c->stream, tls, c->name)) {
+        redis_conn_close(c, "no memory for TLS");
+        return false;
+    }
+    c->stage = tls ? CONN_TLS : CONN_HELLO;
+    return true;
+}
+
+static bool tls_done(struct redis_conn *c) {
+    switch (tls_handshake(loop_of(c), &c->stream, SPAN_NONE)) {
+    case TLS_WANT:
+        return false;
+    case TLS_FAILED: {
+        char why[REDIS_WHY_MAX];
+        struct str s = str_on(why, sizeof why - 1);
+        str_fmt(&s, "TLS: %.150s", tls_failure(&c->stream));
+        why[s.n] = 0;
+        redis_conn_close(c, s.n ? why : "TLS failed");
+        return false;
+    }
+    case TLS_DONE:
+        break;
+    }
+    c->stage = CONN_HELLO;
+    return true;
+}
+
+static void event(struct watch *w, uint32_t events) {
+    struct stream *s = container_of(w, struct stream, watch);
+    struct redis_conn *c = container_of(s, struct redis_conn, stream);
+    stream_event(s, events);
+    if (c->stage == CONN_TCP && !tcp_done(c, events))
+        return;
+    if (c->stage == CONN_TLS && !tls_done(c))
+        return;
+    if (redis_out_waits(c) && ((events & EPOLLOUT) || c->stage == CONN_HELLO))
+        flush(c);
+    read_more(c);
+}
+
+static void stuck(struct redis_conn *c) {
+    struct redis_here *h = c->here;
+    if (c->head == c->tail)
+        return; /* the next ask starts it again */
+    uint64_t since = redis_slot(c, c->head)->asked_at;
+    since = since > c->ready_at ? since : c->ready_at;
+    uint64_t due = since / 1000000 + h->redis->conf.timeout_ms * REDIS_STUCK, now = redis_now_ms(h);
+    if (due > now)
+        timer_start(&h->thread->loop.timers, &c->timer, now, due - now);
+    else
+        redis_conn_close(c, "it does not answer");
+}
+
+static const char *setting_up(const struct redis_conn *c) {
+    switch (c->stage) {
+    case CONN_ADDRESS:
+        return "its address was not found in time";
+    case CONN_TCP:
+        return "it could not be connected to in time";
+    case CONN_TLS:
+        return "the TLS handshake did not end in time";
+    case CONN_HELLO:
+    case CONN_READY:
+    case CONN_CLOSED:
+        break;
+    }
+    return "it does not answer";
+}
+
+static void timer_fired(struct timer *t) {
+    struct redis_conn *c = container_of(t, struct redis_conn, timer);
+    if (c->stage == CONN_READY)
+        stuck(c);
+    else
+        redis_conn_close(c, c->failing ? c->failing : setting_up(c));
+}
+
+struct redis_conn *redis_conn_open(struct redis_here *h, const struct redis_conn_ops *ops,
+                                   void *owner, const struct redis_hello *greeting) {
+    struct redis_conn *c = mem_try(sizeof *c);
+    if (!c)
+        return NULL;
+    *c = (struct redis_conn){.ops = ops,
+                             .owner = owner,
+                             .here = h,
+                             .hello = *greeting,
+                             .stream = {.watch = {.ready = event, .fd = -1, .closed = true}},
+                             .output = {.flush = flush_late},
+                             .reader = {.again = read_again},
+                             .timer = {.fire = timer_fired}};
+    resp_init(&c->resp);
+    if (!hello(c)) {
+        redis_out_finish(c);
+        mem_free(c);
+        return NULL;
+    }
+    timer_start(&h->thread->loop.timers, &c->timer, redis_now_ms(h), REDIS_SETUP_MS);
+    return c;
+}
+
+void redis_conn_to(struct redis_conn *c, const struct address *to, struct span name) {
+    struct loop *l = loop_of(c);
+    must(c->stage == CONN_ADDRESS && !c->opened);
+    address_copy(&c->to, to);
+    c->name = name;
+    int err = tcp_connect(l, &c->stream, &c->to);
+    if (err) {
+        c->failing = strerror(err);
+        timer_start(&l->timers, &c->timer, redis_now_ms(c->here), 0);
+        return;
+    }
+    c->opened = true;
+    c->stage = CONN_TCP;
+    redis_count(c->here, connects);
+    redis_count(c->here, connections);
 }

@@ -1,98 +1,99 @@
 /*
- * redis_in - the client's inside: what lasts (struct redis), and one thread's connection to a node.
- * Thread: what lasts is shared, its numbers are atomics; a connection belongs to one.
+ * redis_in - what the files of the client share; for src/shared alone.
+ *
+ *     redis          what lasts: the settings, and numbers that all threads see
+ *       here         a thread's part of it: the asks that wait, their one timer
+ *         node       a server that asks go to (the only one, the master, one of a cluster): breaker
+ *           conn     a connection: what is to be sent, who waits for which answer
+ *
+ * An ask hangs in `here` (all may wait equally long, so the oldest is due first) and has a slot of
+ * its connection (answers come in the order of the questions). Who waits no longer leaves his slot
+ * behind, and the answer is dropped. Owner: the thread; `redis` is counted. Thread: its own.
  */
 #pragma once
-#include "core/lasting.h"
+#include "base/arena.h"
 #include "io/dns.h"
-#include "io/tcp.h"
+#include "shared/redis.h"
 #include "shared/resp.h"
-#include "tls/client.h"
-#include <stdatomic.h>
 
 enum {
-    REDIS_PENDING_MAX = 4096,    /* asks without an answer, on one connection */
-    REDIS_OUT_MAX = 1024 * 1024, /* bytes that wait to be sent */
-    REDIS_SCRIPTS_MAX = 16,      /* known to one thread */
-    REDIS_FAILURES = 5,          /* in a row, within a second: away */
-    REDIS_PAUSE_MS = 100,        /* until the first probe; doubles */
+    REDIS_BREAKER_FAILURES = 5, /* in a row, within */
+    REDIS_BREAKER_MS = 1000,
+    REDIS_PAUSE_MIN_MS = 100, /* between probes of a node that is away */
     REDIS_PAUSE_MAX_MS = 2000,
-    REDIS_CONNECT_MS = 1000, /* until a connection speaks */
-    REDIS_SILENCE = 10,      /* times the deadline without an answer: closed */
-    REDIS_BEAT_MS = 1000,
-    REDIS_GATEWAY_MS = 5000, /* silent for so long: gone */
+    REDIS_STEADY_MS = 2000, /* away again sooner: the pauses go on growing */
+    REDIS_SETUP_MS = 1000,  /* until a new connection must be of use */
+    REDIS_STUCK = 10,       /* deadlines that an answer may take before the connection is closed */
+    REDIS_ASKS_MAX = 4096,  /* unanswered, of a connection */
+    REDIS_OUT_MAX = 1024 * 1024, /* their bytes */
+    REDIS_SCRIPTS_MAX = 32,      /* a bit each in a connection */
+    REDIS_TRIES_MAX = 3,         /* of one ask: NOSCRIPT, MOVED, ASK, TRYAGAIN */
+    REDIS_NODES_MAX = 256,       /* of a cluster */
+    REDIS_WHY_MAX = 192,
+    REDIS_THREADS = 64
 };
 
-struct redis {              /* lasting, by what `state` says */
-    struct state_conf conf; /* of its own memory */
+#define REDIS_COUNTS(C)                                                                            \
+    C(asks) C(away) C(late) C(refused) C(full) C(broken) C(dropped) C(connects) C(connections)
+struct redis_counts { /* one writer: the thread */
+#define C(name) _Atomic uint64_t name;
+    REDIS_COUNTS(C)
+#undef C
+};
+
+struct redis {
+    atomic_uint refs;
+    void *entry; /* in the registry of what lasts */
     struct arena arena;
-    struct tls_client *tls;
-    atomic_bool made;
-    _Atomic uint32_t users; /* snapshots */
-    _Atomic uint32_t gateways, connections;
-    _Atomic bool beating;
-    _Atomic uint32_t away; /* threads that find it so */
-    _Atomic uint64_t returned_at;
-    _Atomic uint64_t asks, failures, late, reconnects, away_total;
-    char id[24]; /* of this gateway */
+    struct state_conf conf; /* a copy */
+    uint32_t slot;          /* its place in each thread's table */
+    uint64_t serial;
+    atomic_uint gateways;
+    atomic_uint away;            /* nodes of threads that are away: the first and the last tell */
+    _Atomic uint64_t away_since; /* ns; of the first */
+    _Atomic uint64_t away_ns, away_total, returned_at;
+    atomic_bool auth_told;
+    struct {
+        _Alignas(64) struct redis_counts counts;
+    } thread[REDIS_THREADS];
 };
 
-struct conn;
-enum conn_state { CONN_IDLE, CONN_LOOKUP, CONN_CONNECT, CONN_TLS, CONN_HELLO, CONN_READY };
-
-struct slot {              /* one command that was sent, or will be */
-    struct redis_ask *ask; /* NULL: nobody waits for it any more */
-    uint64_t deadline_at;
-    const struct redis_script *script;                        /* that the answer makes known */
-    void (*own)(struct conn *c, const struct redis_reply *r); /* of the connection itself */
+struct redis_known { /* a script that was asked for in this thread */
+    const struct redis_script *script;
+    struct span source;
+    char sha1[40];
 };
 
-struct conn {
-    struct list node;    /* in the thread's */
+struct redis_here {
     struct redis *redis; /* a reference */
     struct thread *thread;
-    enum conn_state state;
-    struct stream stream;
-    const char *unfit; /* why it is to be closed once nobody is in the middle of reading; or NULL */
-    bool away;
-    unsigned failures;
-    uint64_t failed_at; /* the first of them */
-    uint64_t opened_at, spoken_at, pause_ms;
-    struct timer timer; /* the oldest deadline, the connecting, or the next probe */
-    struct output output;
-    struct dns *dns;
-    struct dns_query query;
-    struct deferred free;
-    char *out; /* what is to be sent: [sent, filled) */
-    size_t out_cap, out_sent, out_filled;
-    char *in; /* the beginning of a reply */
-    size_t in_cap, in_len;
-    struct slot *slot;      /* a ring */
-    uint32_t head, pending; /* head: a number that only grows; modulo the ring */
-    const struct redis_script *known[REDIS_SCRIPTS_MAX];
-    unsigned knows;
+    struct redis_counts *counts;
+    struct list waiting;     /* asks, the oldest first */
+    struct timer deadline;   /* of the oldest */
+    struct list nodes;       /* struct redis_node */
+    struct redis_node *only; /* NULL: a cluster */
+    struct dns *dns;         /* NULL: no name was looked up yet */
+    unsigned turn;           /* which sentinel, or node, is asked next */
+    struct redis_sentinel *sentinel;
+    struct redis_cluster *cluster;
+    struct redis_beat *beat; /* the control thread's heartbeat */
+    struct redis_known known[REDIS_SCRIPTS_MAX];
+    unsigned scripts;
+    bool ending;
 };
 
-/* redis_conn.c */
-struct conn *conn_create(struct redis *r, struct thread *t);
-void conn_destroy(struct conn *c);
-/* Begins to connect, where it does not already. False: not now. */
-must_use bool conn_want(struct conn *c);
-/* Room for a command of about so many bytes; the caller writes it and calls conn_push. */
-must_use bool conn_room(struct conn *c, size_t bytes, struct str *out);
-/* Its number. */
-uint32_t conn_push(struct conn *c, const struct str *out, struct slot s);
-/* The store, as this thread sees it, is away: all who wait are told. */
-void conn_fail(struct conn *c, enum redis_failure why, const char *detail);
-/* Among the failures that open the breaker. */
-void conn_failure(struct conn *c, enum redis_failure why);
+static inline uint64_t redis_now_ms(const struct redis_here *h) {
+    return h->thread->loop.now / 1000000;
+}
+#define redis_count(h, name) count_add((h)->counts->name, 1)
 
-/* redis_read.c: everything that has come. False: the connection has failed. */
-bool conn_read(struct conn *c);
-void conn_late(struct conn *c); /* asks whose time is over are told */
-void conn_drop_all(struct conn *c, enum redis_failure why);
-
-/* redis_beat.c: in the control thread */
-void redis_beat_start(struct redis *r);
-void redis_beats_end(struct list *beats); /* the thread ends */
-struct list *redis_beats(struct thread *t);
+/* r's part of the thread, made where there is none yet. */
+struct redis_here *redis_here_of(struct thread *t, struct redis *r);
+/* The ask is over: told, and no longer in any list. Its slot is the caller's matter. */
+void redis_done(struct redis_here *h, struct redis_ask *a, enum redis_failure why,
+                const struct redis_reply *r);
+/* The place of a script among the known ones; -1: too many are. */
+int redis_script_place(struct redis_here *h, const struct redis_script *s);
+/* One more, or one fewer, node is away; for status, and for the log. */
+void redis_went_away(struct redis *r, uint64_t now, const char *why);
+void redis_came_back(struct redis *r, uint64_t now);

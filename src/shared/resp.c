@@ -1,136 +1,253 @@
 #include "shared/resp.h"
+#include "base/env.h"
 
-struct level {
-    struct redis_reply *item;
-    uint32_t count, at;
-};
+enum { ITEMS_FIRST = 16, KEPT_FIRST = 1024, KEPT_SPARE = 4096 };
 
-struct reading {
-    struct arena *arena;
-    struct span in;
-    size_t at;
-    uint32_t items;
-};
+void resp_init(struct resp *r) {
+    *r = (struct resp){0};
+}
 
-static bool line(struct reading *r, struct span *out) {
-    struct span rest = span_from(r->in, r->at);
-    const char *cr = rest.n ? memchr(rest.p, '\r', rest.n) : NULL;
-    if (!cr || (size_t)(cr - rest.p) + 1 >= rest.n)
+void resp_finish(struct resp *r) {
+    mem_free(r->kept);
+    mem_free(r->item);
+    resp_init(r);
+}
+
+/* ---- bytes ----------------------------------------------------------------------------------- */
+
+static bool keep_room(struct resp *r, size_t n) {
+    if (n <= r->kept_max)
+        return true;
+    size_t max = r->kept_max ? r->kept_max : KEPT_FIRST;
+    while (max < n)
+        max *= 2;
+    char *p = mem_try(max);
+    if (!p)
         return false;
-    *out = span_cut(rest, 0, (size_t)(cr - rest.p));
+    if (r->n)
+        memcpy(p, r->p, r->n);
+    mem_free(r->kept);
+    r->kept = p;
+    r->p = p;
+    r->kept_max = max;
     return true;
 }
 
-static bool integer(struct span s, int64_t *out) {
-    bool minus = s.n && s.p[0] == '-';
+bool resp_feed(struct resp *r, struct span bytes) {
+    if (!r->n) {
+        r->p = bytes.p;
+        r->n = bytes.n;
+        return true;
+    }
+    must(r->p == r->kept); /* RESP_MORE has kept it */
+    if (!keep_room(r, r->n + bytes.n))
+        return false;
+    memcpy(r->kept + r->n, bytes.p, bytes.n);
+    r->n += bytes.n;
+    return true;
+}
+
+/* The bytes of the unfinished reply move to the start of our own memory. */
+static enum resp_result keep(struct resp *r) {
+    size_t left = r->n - r->start;
+    if (left > RESP_MAX)
+        return RESP_BAD;
+    if (left && r->p == r->kept) {
+        memmove(r->kept, r->kept + r->start, left);
+    } else if (left) {
+        const char *from = r->p + r->start;
+        r->n = 0; /* nothing of it is ours yet */
+        if (!keep_room(r, left))
+            return RESP_BAD;
+        memcpy(r->kept, from, left);
+    } else if (r->kept_max > KEPT_SPARE) {
+        mem_free(r->kept);
+        r->kept = NULL;
+        r->kept_max = 0;
+    }
+    r->p = r->kept;
+    r->n = left;
+    r->at -= r->start;
+    r->searched = r->searched > r->start ? r->searched - r->start : 0;
+    r->start = 0;
+    return RESP_MORE;
+}
+
+/* ---- items ----------------------------------------------------------------------------------- */
+
+/* Room for n more; their places. While a reply is being read, texts are places too (`integer`:
+ * where in the reply), as the memory may still move. */
+static bool items_room(struct resp *r, uint32_t n) {
+    if (n > RESP_ITEMS_MAX - r->items)
+        return false;
+    uint32_t max = r->items_max ? r->items_max : ITEMS_FIRST;
+    while (max < r->items + n)
+        max *= 2;
+    if (max != r->items_max) {
+        struct redis_reply *more = mem_try(max * sizeof *more);
+        if (!more)
+            return false;
+        if (r->items)
+            memcpy(more, r->item, r->items * sizeof *more);
+        mem_free(r->item);
+        r->item = more;
+        r->items_max = max;
+    }
+    memset(r->item + r->items, 0, n * sizeof *r->item);
+    r->items += n;
+    return true;
+}
+
+static struct redis_reply *place(struct resp *r) {
+    if (!r->depth)
+        return r->item;
+    struct resp_open *o = &r->open[r->depth - 1];
+    return &r->item[o->next];
+}
+
+/* The item at `place` is whole: on to the next one, out of the lists that it was the last of. */
+static void step(struct resp *r) {
+    while (r->depth) {
+        struct resp_open *o = &r->open[r->depth - 1];
+        o->next++;
+        if (--o->left)
+            return;
+        r->depth--;
+    }
+}
+
+static enum resp_result put_text(struct resp *r, enum redis_kind kind, size_t at, size_t n) {
+    struct redis_reply *i = place(r);
+    i->kind = kind;
+    i->integer = (int64_t)(at - r->start);
+    i->text.n = n;
+    step(r);
+    return RESP_REPLY;
+}
+
+static enum resp_result put_null(struct resp *r) {
+    place(r)->kind = REDIS_NULL;
+    step(r);
+    return RESP_REPLY;
+}
+
+static enum resp_result put_list(struct resp *r, uint32_t n) {
+    uint32_t first = r->items;
+    if (r->depth == RESP_DEPTH || !items_room(r, n))
+        return RESP_BAD;
+    struct redis_reply *i = place(r);
+    i->kind = REDIS_LIST;
+    i->integer = first;
+    i->count = n;
+    if (n)
+        r->open[r->depth++] = (struct resp_open){first, n};
+    else
+        step(r);
+    return RESP_REPLY;
+}
+
+/* ---- what a line says ------------------------------------------------------------------------ */
+
+static enum resp_result put_number(struct resp *r, struct span line) {
+    static const uint64_t most = INT64_MAX;
     uint64_t v;
-    if (!parse_dec(minus ? span_from(s, 1) : s, INT64_MAX, &v))
-        return false;
-    *out = minus ? -(int64_t)v : (int64_t)v;
-    return true;
+    bool minus = line.n && line.p[0] == '-';
+    if (!parse_dec(span_from(line, minus), most + minus, &v))
+        return RESP_BAD;
+    struct redis_reply *i = place(r);
+    i->kind = REDIS_INTEGER;
+    i->integer = minus ? (int64_t)(0 - v) : (int64_t)v;
+    step(r);
+    return RESP_REPLY;
 }
 
-/* A bulk text behind its length. */
-static enum resp_result bulk(struct reading *r, int64_t n, struct redis_reply *out) {
-    if (n > RESP_REPLY_MAX)
-        return RESP_BROKEN;
-    size_t len = (size_t)n;
-    if (r->in.n - r->at < len + 2)
+/* A text with its length before it, whose line ends at `body`. */
+static enum resp_result bulk(struct resp *r, struct span line, size_t body) {
+    uint64_t n;
+    if (span_eq(line, SPAN("-1"))) {
+        r->at = body;
+        return put_null(r);
+    }
+    if (!parse_dec(line, RESP_MAX, &n) || body - r->start + n + 2 > RESP_MAX)
+        return RESP_BAD;
+    if (r->n - body < n + 2) {
+        r->searched = body - 2; /* the length is read again, the text is not looked through */
         return RESP_MORE;
-    *out = (struct redis_reply){.kind = REDIS_TEXT, .text = span_cut(r->in, r->at, len)};
-    if (r->in.p[r->at + len] != '\r' || r->in.p[r->at + len + 1] != '\n')
-        return RESP_BROKEN;
-    r->at += len + 2;
-    return RESP_WHOLE;
+    }
+    if (r->p[body + n] != '\r' || r->p[body + n + 1] != '\n')
+        return RESP_BAD;
+    r->at = body + n + 2;
+    return put_text(r, REDIS_TEXT, body, n);
 }
 
-static enum resp_result list(struct reading *r, int64_t n, struct redis_reply *out) {
-    if (n > RESP_ITEMS_MAX || (r->items += (uint32_t)n) > RESP_ITEMS_MAX)
-        return RESP_BROKEN;
-    struct redis_reply *item = arena_try(r->arena, (size_t)n * sizeof *item + 1);
-    if (!item)
-        return RESP_BROKEN;
-    *out = (struct redis_reply){.kind = REDIS_LIST, .item = item, .count = (uint32_t)n};
-    return RESP_WHOLE;
+static enum resp_result list(struct resp *r, struct span line) {
+    uint64_t n;
+    if (span_eq(line, SPAN("-1")))
+        return put_null(r);
+    return parse_dec(line, RESP_ITEMS_MAX, &n) ? put_list(r, (uint32_t)n) : RESP_BAD;
 }
 
-/* One value; of a list its head alone. */
-static enum resp_result value(struct reading *r, struct redis_reply *out) {
-    struct span s;
-    int64_t n;
-    if (!line(r, &s))
-        return r->in.n - r->at > RESP_REPLY_MAX ? RESP_BROKEN : RESP_MORE;
-    if (!s.n || s.p[s.n + 1] != '\n')
-        return RESP_BROKEN;
-    r->at += s.n + 2;
-    struct span rest = span_from(s, 1);
-    *out = (struct redis_reply){.text = rest};
-    switch (s.p[0]) {
+static enum resp_result item(struct resp *r) {
+    size_t from = r->searched > r->at ? r->searched : r->at;
+    const char *end = r->n > from ? memchr(r->p + from, '\n', r->n - from) : NULL;
+    if (!end) {
+        r->searched = r->n;
+        return r->n - r->start > RESP_MAX ? RESP_BAD : RESP_MORE;
+    }
+    size_t at = r->at, next = (size_t)(end - r->p) + 1;
+    if (next - at < 3 || end[-1] != '\r' || next - r->start > RESP_MAX)
+        return RESP_BAD;
+    struct span line = span_of(r->p + at + 1, next - at - 3);
+    if (r->p[at] == '$')
+        return bulk(r, line, next);
+    r->at = next;
+    switch (r->p[at]) {
     case '+':
-        out->kind = REDIS_TEXT;
-        return RESP_WHOLE;
+        return put_text(r, REDIS_TEXT, at + 1, line.n);
     case '-':
-        out->kind = REDIS_ERROR;
-        return RESP_WHOLE;
+        return put_text(r, REDIS_ERROR, at + 1, line.n);
     case ':':
-        out->kind = REDIS_INTEGER;
-        return integer(rest, &out->integer) ? RESP_WHOLE : RESP_BROKEN;
-    case '$':
+        return put_number(r, line);
     case '*':
-        if (!integer(rest, &n) || n < -1)
-            return RESP_BROKEN;
-        if (n >= 0)
-            return s.p[0] == '$' ? bulk(r, n, out) : list(r, n, out);
-        *out = (struct redis_reply){.kind = REDIS_NULL};
-        return RESP_WHOLE;
-    default:
-        return RESP_BROKEN;
+        return list(r, line);
     }
+    return RESP_BAD;
 }
 
-enum resp_result resp_read(struct arena *a, struct span in, struct redis_reply *out, size_t *used) {
-    struct reading r = {.arena = a, .in = in};
-    struct level open[RESP_DEPTH];
-    unsigned depth = 0;
-    struct redis_reply *to = out;
-    for (;;) {
-        enum resp_result got = value(&r, to);
-        if (got == RESP_MORE && in.n > RESP_REPLY_MAX)
-            return RESP_BROKEN;
-        if (got != RESP_WHOLE)
-            return got;
-        if (to->kind == REDIS_LIST && to->count) {
-            if (depth == RESP_DEPTH)
-                return RESP_BROKEN;
-            open[depth++] = (struct level){(struct redis_reply *)(uintptr_t)to->item, to->count, 0};
-        }
-        while (depth && open[depth - 1].at == open[depth - 1].count)
-            depth--;
-        if (!depth)
-            break;
-        to = &open[depth - 1].item[open[depth - 1].at++];
+/* It is whole: places become pointers. */
+static const struct redis_reply *settle(struct resp *r) {
+    for (uint32_t i = 0; i < r->items; i++) {
+        struct redis_reply *e = &r->item[i];
+        if (e->kind == REDIS_LIST)
+            e->item = r->item + e->integer;
+        else if (e->kind == REDIS_TEXT || e->kind == REDIS_ERROR)
+            e->text.p = r->p + r->start + e->integer;
+        if (e->kind != REDIS_INTEGER)
+            e->integer = 0;
     }
-    *used = r.at;
-    return RESP_WHOLE;
+    r->start = r->at;
+    return r->item;
 }
 
-void resp_list(struct str *out, size_t n) {
-    str_char(out, '*');
-    str_u64(out, n);
-    str_lit(out, "\r\n");
+static bool begin(struct resp *r) {
+    r->items = 0;
+    r->depth = 0;
+    return items_room(r, 1);
 }
 
-void resp_text(struct str *out, struct span text) {
-    str_char(out, '$');
-    str_u64(out, text.n);
-    str_lit(out, "\r\n");
-    str_add(out, text);
-    str_lit(out, "\r\n");
-}
-
-void resp_number(struct str *out, uint64_t n) {
-    char buf[24];
-    struct str s = str_on(buf, sizeof buf);
-    str_u64(&s, n);
-    resp_text(out, str_span(&s));
+enum resp_result resp_next(struct resp *r, const struct redis_reply **reply) {
+    bool fresh = r->at == r->start;
+    if (fresh && r->at == r->n)
+        return keep(r);
+    if (fresh && !begin(r))
+        return RESP_BAD;
+    do {
+        enum resp_result x = item(r);
+        if (x == RESP_MORE)
+            return keep(r);
+        if (x == RESP_BAD)
+            return RESP_BAD;
+    } while (r->depth);
+    *reply = settle(r);
+    return RESP_REPLY;
 }

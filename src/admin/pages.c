@@ -85,6 +85,7 @@ void page_metrics(struct text *t, const struct snapshot *s) {
     metric_u64(t, omitted, NULL, 0, count > METRIC_ENDPOINTS ? count - METRIC_ENDPOINTS : 0);
     page_keys_metrics(t);
     page_limits_metrics(t);
+    page_gates_metrics(t, s);
 }
 
 /* /status */
@@ -191,6 +192,7 @@ static void status_services(struct text *t, const struct snapshot *s) {
         json_u64(t, "failures", metrics_service_failures(c));
         json_seconds(t, "p50_seconds", metrics_service_quantile(c, 0.5));
         json_seconds(t, "p99_seconds", metrics_service_quantile(c, 0.99));
+        page_gate_status(t, c);
         json_open(t, "endpoints", '[');
         service_walk(c, &(struct service_walk){.endpoint = status_endpoint, .ctx = t});
         json_close(t, ']');

@@ -4,6 +4,7 @@
 #pragma once
 #include "observe/text.h"
 
+struct service_conf;
 struct snapshot;
 
 void page_metrics(struct text *t, const struct snapshot *s);
@@ -15,4 +16,8 @@ void page_keys_status(struct text *t);
 void page_keys_text(struct text *t);
 /* limits_page.c */
 void page_limits_metrics(struct text *t);
+/* gate_page.c */
+void page_gates_metrics(struct text *t, const struct snapshot *s);
+void page_gate_status(struct text *t, const struct service_conf *c);
+void page_gate_text(struct text *t, const struct service_conf *c);
 void page_routes(struct text *t, const struct snapshot *s);

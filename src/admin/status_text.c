@@ -177,6 +177,7 @@ static void services(struct text *t, const struct snapshot *s) {
         milliseconds(t, metrics_service_quantile(c, 0.99));
         service_walk(c, &(struct service_walk){.service = unresolved, .ctx = t});
         text_lit(t, "\n");
+        page_gate_text(t, c);
         service_walk(c, &(struct service_walk){.endpoint = endpoint, .ctx = t});
     }
 }

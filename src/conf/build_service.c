@@ -137,8 +137,9 @@ static void credentials(struct build *b, struct service_conf *s, struct node *n)
 static void gate(struct build *b, struct service_conf *s, struct node *n) {
     const struct conf_registry *r = b->options->registry;
     struct schema_fill f = build_fill(b, NULL);
-    if ((n && n->bad) || node_false(n) || !r || !r->gate)
+    if ((n && (n->bad || node_false(n))) || !r || !r->gate)
         return;
+    n = n ? schema_long(b->tree, b->diags, &gate_type, n) : NULL;
     bool said = n && n->kind == NODE_MAP;
     if (said)
         schema_fill(&f, &gate_type, n, &s->gate);
@@ -153,10 +154,12 @@ static void service_rate(struct build *b, struct service_conf *s, struct node *n
     struct rate_limit_conf *c = arena_zero(b->arena, sizeof *c);
     struct schema_fill f = build_fill(b, NULL);
     uint32_t before = b->diags->errors;
-    if (!n || n->kind != NODE_MAP || n->bad || !b->options->registry || !s->gate.ops)
+    const struct schema_type *t = schema_field_of(&schema_service_type, SPAN("rate_limit"))->type;
+    n = n && !node_null(n) ? schema_long(b->tree, b->diags, t, n) : NULL;
+    if (!n || n->kind != NODE_MAP || n->bad || !s->gate.ops)
         return;
     schema_shipped(b->arena, &service_rate_limit_object, c);
-    schema_fill(&f, schema_field_of(&schema_service_type, SPAN("rate_limit"))->type, n, c);
+    schema_fill(&f, t, n, c);
     const char *wrong = b->diags->errors == before ? rate_limit_finish(b->arena, c) : NULL;
     if (wrong)
         diag_add(b->diags, DIAG_E0115, n->at, "rate_limit: %s", wrong);
@@ -167,7 +170,7 @@ static void service_rate(struct build *b, struct service_conf *s, struct node *n
 static void protection(struct build *b, struct service_conf *s, const struct node *n) {
     struct node *rate = node_get(n, "rate_limit");
     gate(b, s, node_get(n, "concurrency"));
-    if (!s->gate.ops && rate && rate->kind == NODE_MAP && b->options->registry) {
+    if (!s->gate.ops && rate && !node_null(rate) && !node_false(rate) && b->options->registry) {
         s->gate.adaptive.off = true;
         s->gate.ops = b->options->registry->gate;
     }

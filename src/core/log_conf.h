@@ -40,6 +40,7 @@
     F(bytes_sent, "bytes written to the client, head included")                                    \
     F(duration, "seconds from the first byte of the request to the end")                           \
     F(upstream_duration, "seconds until the service's response head; null: none answered")         \
+    F(queue_duration, "seconds that it waited for its turn (concurrency); null: it did not")       \
     F(connect_duration, "seconds to connect to the service; null: a kept connection, or none")     \
     F(upstream_status, "status of the service's answer; null when none came")                      \
     F(grpc_status, "status of a gRPC call, as UNAVAILABLE; null: none was said, or no such call")  \

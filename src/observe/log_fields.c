@@ -233,6 +233,9 @@ WRITE(duration) {
 WRITE(upstream_duration) {
     put_some_seconds(out, l->r->upstream_ns);
 }
+WRITE(queue_duration) {
+    put_some_seconds(out, l->x->queued_ns ? (int64_t)l->x->queued_ns : -1);
+}
 WRITE(connect_duration) {
     put_some_seconds(out, l->r->connect_ns);
 }

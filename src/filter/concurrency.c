@@ -36,6 +36,7 @@ static const struct schema_type plans = {.kind = SCHEMA_MAP,
                                          .of = &plan_type,
                                          .size = sizeof(struct concurrency_plan),
                                          .name_at = offsetof(struct concurrency_plan, name),
+                                         .refers = REFERS_PLAN,
                                          .what = "a map of plans"};
 
 static const struct schema_field fields[] = {

@@ -14,7 +14,7 @@ struct rate_step {
     struct limit_told told;
     struct op wait; /* its turn is to come */
     struct timer timer;
-    bool asked, counted, refused;
+    bool asked, counted;
 };
 
 static struct rate_step *of(struct step *s) {
@@ -73,7 +73,6 @@ static void retry_after(struct rate_step *r) {
 static enum verdict refuse(struct rate_step *r, enum told_verdict v, enum fault why) {
     bool observe = r->step.filter->observe;
     tell(r, observe ? TOLD_OBSERVED : v);
-    r->refused = true;
     if (!observe && v == TOLD_REFUSED) {
         limit_told_refusal(r->step.x);
         retry_after(r);

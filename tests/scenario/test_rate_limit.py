@@ -149,6 +149,17 @@ def several_limits_are_one_list_and_replace_what_the_service_says():
         equal((a.all('ratelimit'), a.all('ratelimit-policy')), (['"mine";r=1;t=1'], ['"mine";q=1;w=1']))
 
 
+@test(['rate_limited', '429', '4xx'])
+def replaced_words_keep_the_fields(which):
+    more = f', errors: {{{which}: {{body: {{error: "slow down"}}}}}}'
+    with Limited(route('/*', '1/h', more)) as l:
+        equal(l.status('/'), 200)
+        a = l.get('/')
+        equal((a.status, json.loads(a.body)), (429, {'error': 'slow down'}))
+        equal(items(a.header('ratelimit'))[0][1]['r'], 0)
+        assert int(a.header('retry-after')) > 3590
+
+
 @test(['h1', 'h2'])
 def head_and_errors_of_the_service_carry_it_too(kind):
     if not connect:

@@ -2,7 +2,7 @@
  * load - a light load generator: one thread, epoll, prints one line of JSON.
  *
  *   load -p PORT [-c CONNECTIONS] [-t SECONDS] [-r REQUESTS_PER_SECOND] [-u PATH] [-n N] [-k] [-i]
- *        [-s | -S] [-w] [-H FILE]
+ *        [-s | -S] [-w] [-e] [-H FILE]
  *
  * Without -r every connection sends its next request when the answer to the last one is complete.
  * With -r requests are due at fixed times, and latency counts from then, so a slow proxy cannot
@@ -10,9 +10,10 @@
  * -k: a new connection for every request. -i: one request each, "ready", and the connections stay
  * idle until standard input ends. -s: over TLS; -S: TLS that resumes sessions. -w: every connection
  * becomes a WebSocket first, then a request is a frame of 100 bytes that comes back. -H: each
- * request carries the next line of FILE as a header field, from the first again after the last. In
- * the summary `failed` counts requests without a whole 200 answer, `closed` connections that the
- * other side ended while they were to stay.
+ * request carries the next line of FILE as a header field, from the first again after the last. -e:
+ * a whole 429 is an answer, too. In the summary `failed` counts requests without a whole 200
+ * answer, `refused` the 429 among the answers, `closed` connections that the other side ended while
+ * they were to stay.
  */
 #include "wire.h"
 #include <arpa/inet.h>
@@ -55,10 +56,10 @@ static struct {
     double seconds, rate;
     const char *path;
     const char *fields_file;
-    bool once, idle, tls, resume, websocket;
+    bool once, idle, tls, resume, websocket, refusals;
 } opt = {.connections = 64, .routes = 1, .seconds = 2, .path = "/1k"};
 
-static struct { uint64_t requests, failed, closed, bytes, buckets[BUCKETS], max; } sum;
+static struct { uint64_t requests, failed, refused, closed, bytes, buckets[BUCKETS], max; } sum;
 
 static struct {
     char **line;
@@ -230,6 +231,12 @@ static bool is_field(const char *line, const char *name) {
     return strncasecmp(line, name, strlen(name)) == 0;
 }
 
+static bool is_fine(const char *head, size_t n) {
+    bool refused = opt.refusals && n >= 12 && memcmp(head, "HTTP/1.1 429", 12) == 0;
+    sum.refused += refused;
+    return refused || (n >= 12 && memcmp(head, "HTTP/1.1 200", 12) == 0);
+}
+
 /* Returns the head's length, 0 when it is not whole yet, -1 when it is no 200 with a length. */
 static ssize_t read_head(struct conn *c, const char *p, size_t n) {
     bool sized = false;
@@ -241,7 +248,7 @@ static ssize_t read_head(struct conn *c, const char *p, size_t n) {
         c->left = 0;
         return (ssize_t)head;
     }
-    if (n < 12 || memcmp(p, "HTTP/1.1 200", 12) != 0)
+    if (!is_fine(p, n))
         return -1;
     c->closing = false;
     for (const char *at = p; (at = memchr(at, '\n', (size_t)(end - at))); at++) {
@@ -455,20 +462,21 @@ static void report(void) {
     double took = (double)(now_ns() - begin_at) / 1e9;
     struct rusage u;
     getrusage(RUSAGE_SELF, &u);
-    printf("{\"requests\": %lu, \"failed\": %lu, \"closed\": %lu, \"connections\": %lu, "
+    printf("{\"requests\": %lu, \"failed\": %lu, \"refused\": %lu, \"closed\": %lu, "
+           "\"connections\": %lu, "
            "\"seconds\": %.3f, \"rate\": %.1f, \"bytes\": %lu, \"p50_us\": %.1f, \"p90_us\": %.1f, "
            "\"p99_us\": %.1f, \"p999_us\": %.1f, \"max_us\": %.1f, \"resumed\": %lu, "
            "\"load_cpu_s\": %.3f}\n",
-           sum.requests, sum.failed, sum.closed, opened, took, (double)sum.requests / took,
-           sum.bytes, percentile_us(0.5), percentile_us(0.9), percentile_us(0.99),
-           percentile_us(0.999), (double)sum.max / 1000, wire_resumed(),
+           sum.requests, sum.failed, sum.refused, sum.closed, opened, took,
+           (double)sum.requests / took, sum.bytes, percentile_us(0.5), percentile_us(0.9),
+           percentile_us(0.99), percentile_us(0.999), (double)sum.max / 1000, wire_resumed(),
            (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
                (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6);
 }
 
 static void options(int argc, char **argv) {
     opt.to = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    for (int o; (o = getopt(argc, argv, "p:c:t:r:u:n:kisSwH:")) != -1;) {
+    for (int o; (o = getopt(argc, argv, "p:c:t:r:u:n:kisSweH:")) != -1;) {
         switch (o) {
         case 'p':
             opt.to.sin_port = htons((in_port_t)strtoul(optarg, NULL, 10));
@@ -507,6 +515,9 @@ static void options(int argc, char **argv) {
         case 'w':
             opt.websocket = true;
             break;
+        case 'e':
+            opt.refusals = true;
+            break;
         default:
             opt.to.sin_port = 0;
         }
@@ -514,7 +525,7 @@ static void options(int argc, char **argv) {
     if (!opt.to.sin_port || !opt.connections || !opt.routes || strlen(opt.path) > 200) {
         fprintf(stderr,
                 "usage: load -p PORT [-c CONNECTIONS] [-t SECONDS] [-r RATE] [-u PATH] [-n N] "
-                "[-k] [-i] [-s | -S] [-w] [-H FILE]\n");
+                "[-k] [-i] [-s | -S] [-w] [-e] [-H FILE]\n");
         exit(2);
     }
 }

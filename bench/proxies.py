@@ -25,10 +25,11 @@ class Setup:
     on both sides), ws (WebSockets). auth: hs256, rs256 (a JWT is checked: signature, iss, aud, exp, and its sub
     told to the service), key (an API key). log: an access log in each one's cheapest whole form. big: tuned for
     large bodies. routes: that many routes with captures instead of one (0: one). config: sluice's own file
-    instead of a made one."""
+    instead of a made one. limit: a rate limit per client address, of so many requests a second."""
 
-    def __init__(self, speaks='http1', log=False, big=False, routes=0, config=None, reload=False, auth=None):
-        self.auth = auth
+    def __init__(self, speaks='http1', log=False, big=False, routes=0, config=None, reload=False, auth=None,
+                 limit=0):
+        self.auth, self.limit = auth, limit
         self.speaks, self.log, self.big, self.routes = speaks, log, big, routes
         self.config, self.reload = config, reload
 
@@ -239,6 +240,11 @@ class Nginx(Proxy):
               'ssl_protocols TLSv1.2 TLSv1.3;' if s.speaks == 'tls' else ''
         upgrade = 'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";' \
             if s.speaks == 'ws' else 'proxy_set_header Connection "";'
+        zone = ''
+        if s.limit:  # its own way to say it; refusals are not worth a line in the error log
+            zone = f'limit_req_zone $binary_remote_addr zone=limit:10m rate={s.limit}r/s; limit_req_status 429; ' \
+                   'limit_req_log_level info;'
+            place = f'limit_req zone=limit burst={s.limit} nodelay; ' + place
         locations = f'location / {{ {place} }}\n'
         for i in range(s.routes):
             locations += f'location /api/r{i}/ {{ {place} }}\n'
@@ -266,6 +272,7 @@ http {{
     proxy_set_header Host $host;
     proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
     {big}
+    {zone}
     server {{
         listen 127.0.0.1:{self.port}{kind} backlog=4096;
         {tls}
@@ -292,6 +299,10 @@ class Haproxy(Proxy):
         kind = {'h2c': ' proto h2', 'grpc': ' proto h2',
                 'tls': f' ssl crt {self.certificate.both} alpn h2,http/1.1'}.get(s.speaks, '')
         towards = ' proto h2' if s.speaks == 'grpc' else ''
+        if s.limit:
+            use = ('stick-table type ip size 64k expire 10s store http_req_rate(1s)\n'
+                   '    http-request track-sc0 src\n'
+                   f'    http-request deny deny_status 429 if {{ sc_http_req_rate(0) gt {s.limit} }}\n    ') + use
         if s.routes:
             self.write('routes.map', ''.join(f'/api/r{i}/ origin\n' for i in range(s.routes)))
             use = f'use_backend %[path,map_beg({self.folder}/routes.map)]\n    ' + use
@@ -411,6 +422,8 @@ class Sluice(Proxy):
         service = f'{{endpoints: ["127.0.0.1:{self.origin}"], protocol: h2c}}' if s.speaks == 'grpc' \
             else f'"127.0.0.1:{self.origin}"'
         identity, sets = self.checks()
+        if s.limit:
+            sets += f', rate_limit: {{rate: {s.limit}/s, key: "${{client.ip}}"}}'
         streams = ', h2_max_total_streams: 1000000000' if s.speaks in ('h2c', 'tls', 'grpc') else ''
         routes = f'  - {{match: {{path: "/*"}}, to: origin{sets}}}\n'
         for i in range(s.routes):

@@ -86,6 +86,7 @@ void page_metrics(struct text *t, const struct snapshot *s) {
     page_keys_metrics(t);
     page_limits_metrics(t);
     page_gates_metrics(t, s);
+    page_quotas_metrics(t);
 }
 
 /* /status */

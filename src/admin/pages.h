@@ -20,4 +20,6 @@ void page_limits_metrics(struct text *t);
 void page_gates_metrics(struct text *t, const struct snapshot *s);
 void page_gate_status(struct text *t, const struct service_conf *c);
 void page_gate_text(struct text *t, const struct service_conf *c);
+/* quotas_page.c */
+void page_quotas_metrics(struct text *t);
 void page_routes(struct text *t, const struct snapshot *s);

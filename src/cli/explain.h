@@ -81,6 +81,9 @@ const char *explain_grpc_web(const struct filter *f);
 /* explain_limit.c: what a rate limit counts together, and how much; nothing of other policies. */
 void explain_print_limit(const struct explained *e, const struct filter *f);
 void explain_put_limits(struct jout *j, const struct explained *e); /* "limits": [..] */
+/* explain_quota.c: the same of quotas. */
+void explain_print_quota(const struct explained *e, const struct filter *f);
+void explain_put_quotas(struct jout *j, const struct explained *e); /* "quotas": [..] */
 
 /* "header x-beta" of a miss, and what was wanted. */
 const char *explain_why(const struct miss *m);

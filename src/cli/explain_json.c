@@ -121,6 +121,7 @@ static void put_route(struct jout *j, const struct explained *e) {
     jout_close(j, '}');
     put_policies(j, e);
     explain_put_limits(j, e);
+    explain_put_quotas(j, e);
     jout_open(j, "settings", '[');
     for (uint32_t i = 0; i < r->setting_count; i++)
         explain_put_setting(j, &r->settings[i]);

@@ -106,6 +106,7 @@ static void print_policy(const struct explained *e, const struct filter *f) {
         printf("  %-18s %-32.*s shipped\n", f->ops->name, SPAN_ARG(form));
     }
     explain_print_limit(e, f);
+    explain_print_quota(e, f);
     print_when(e, f);
     if (f->observe)
         printf("  %-18s observed only\n", "");

@@ -7,7 +7,7 @@
 #define CODE(code_, text_, example_)                                                               \
     [DIAG_##code_] = {.code = #code_, .title = title_##code_, .text = text_, .example = example_}
 
-enum { ROWS = 98 };
+enum { ROWS = 99 };
 _Static_assert(ROWS == (int)DIAG_CODES, "every code has its explanation");
 
 #define D(code_, text_) static const char title_##code_[] = text_;
@@ -408,4 +408,10 @@ const struct diag_info diag_codes[DIAG_CODES] = {
          "The text says which hash it is and is none: so nothing that a client sends can match it. "
          "`sluice hash key` and `sluice hash password` print hashes whole.",
          NULL),
+    CODE(
+        W0140,
+        "Nothing keeps what quotas have counted: when the gateway is started again, everybody has "
+        "all of his quota again. `state.store` names a file that keeps it; with `state.shared` the "
+        "shared store does.",
+        "state: {store: /var/lib/sluice/state.db}"),
 };

@@ -107,7 +107,8 @@
     D(W0130, "anybody may call everything")                                                        \
     D(W0131, "an authenticator that no route uses")                                                \
     D(W0132, "an API key in clear")                                                                \
-    D(W0133, "a hash that nothing can have")
+    D(W0133, "a hash that nothing can have")                                                       \
+    D(W0140, "quotas that a restart forgets")
 
 enum diag_code {
 #define D(code, title) DIAG_##code,

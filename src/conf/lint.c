@@ -1,5 +1,6 @@
 #include "conf/build.h"
 #include "conf/units.h"
+#include "core/state.h"
 
 /* Legal, and probably wrong. What needs the router stands in build_routes.c. */
 
@@ -237,6 +238,35 @@ static void unused_authenticators(struct build *b) {
     }
 }
 
+static bool counts_quotas(const struct route *r) {
+    const struct plan *p = route_whole(r);
+    for (unsigned i = 0; i < p->count; i++)
+        if (strcmp(p->filter[i].ops->name, "quota") == 0)
+            return true;
+    return false;
+}
+
+static const struct where *where_of(const struct route *r, struct span setting) {
+    for (uint32_t i = 0; i < r->setting_count; i++)
+        if (span_eq(r->settings[i].name, setting))
+            return &r->settings[i].where;
+    return &r->where;
+}
+
+static void forgetful_quotas(struct build *b) {
+    const struct state_conf *state = b->s->state;
+    for (uint32_t i = 0; !state->store.n && state->kind == STATE_MEMORY && i < b->s->route_count;
+         i++) {
+        const struct route *r = &b->s->route[i];
+        if (!counts_quotas(r))
+            continue;
+        struct diag *d = diag_add(b->diags, DIAG_W0140, mark_at(b, where_of(r, SPAN("quota"))),
+                                  "what quotas count is lost at a restart");
+        diag_help(b->diags, d, "state: {store: /var/lib/sluice/state.db} keeps it");
+        return;
+    }
+}
+
 void lint(struct build *b) {
     if (!b->diags->errors) { /* else what is unused is not known */
         unused_services(b);
@@ -244,6 +274,7 @@ void lint(struct build *b) {
         unused_vars(b);
         unused_authenticators(b);
         open_to_all(b);
+        forgetful_quotas(b);
     }
     open_admin(b);
     trusts_all(b);

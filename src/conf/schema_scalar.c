@@ -129,12 +129,18 @@ static bool byterate(const struct reading *r) {
 static bool rate(const struct reading *r) {
     struct schema_rate v;
     enum unit_result u = units_rate(r->text, &v);
+    bool calendar = r->type->flags & TYPE_CALENDAR;
     if (u == UNIT_MISSING)
-        return missing_unit(r, "a rate", "/s", "/m");
+        return calendar ? missing_unit(r, "a quota", "/day", "/month")
+                        : missing_unit(r, "a rate", "/s", "/m");
     if (u != UNIT_FINE)
-        return unit_wrong(r, u, DIAG_E0204, "a rate",
-                          "a number, / and a time: 100/s, 300/m, 5000/day, 10/5s");
-    if (r->out)
+        return unit_wrong(r, u, DIAG_E0204, calendar ? "a quota" : "a rate",
+                          calendar ? "a number, / and a period: 5000/day, 1000000/month, 10/30d"
+                                   : "a number, / and a time: 100/s, 300/m, 5000/day, 10/5s");
+    if (r->out && calendar)
+        *(struct schema_calendar_rate *)r->out =
+            (struct schema_calendar_rate){v, units_calendar(r->text)};
+    else if (r->out)
         *(struct schema_rate *)r->out = v;
     return true;
 }

@@ -96,6 +96,21 @@ enum unit_result units_rate(struct span s, struct schema_rate *out) {
     return r == UNIT_FINE && out->per_ms == 0 ? UNIT_RANGE : r == UNIT_MISSING ? UNIT_BAD : r;
 }
 
+enum schema_calendar units_calendar(struct span s) {
+    static const uint64_t length[] = {[PER_HOUR] = 3600000,
+                                      [PER_DAY] = 86400000,
+                                      [PER_WEEK] = 604800000,
+                                      [PER_MONTH] = 2592000000,
+                                      [PER_YEAR] = 31536000000};
+    ptrdiff_t slash = span_find(s, '/');
+    const struct unit *u =
+        slash < 0 ? NULL : unit_named(periods, array_len(periods), span_from(s, (size_t)slash + 1));
+    for (unsigned i = PER_HOUR; u && i < array_len(length); i++)
+        if (length[i] == u->factor)
+            return (enum schema_calendar)i;
+    return PER_LENGTH;
+}
+
 enum unit_result units_per_second(struct span s, uint64_t *times) {
     struct schema_rate v;
     enum unit_result r = units_rate(s, &v);

@@ -11,6 +11,8 @@ must_use enum unit_result units_duration(struct span s, uint64_t *ms);
 must_use enum unit_result units_size(struct span s, uint64_t *bytes);
 must_use enum unit_result units_byterate(struct span s, uint64_t *bytes_per_s);
 must_use enum unit_result units_rate(struct span s, struct schema_rate *out);
+/* The word behind a rate's slash, where it is one of the calendar: 10/month, but not 10/30d. */
+enum schema_calendar units_calendar(struct span rate);
 /* UNIT_RANGE: not a whole number of times a second. */
 must_use enum unit_result units_per_second(struct span s, uint64_t *times);
 must_use enum unit_result units_percent(struct span s, uint64_t *hundredths);

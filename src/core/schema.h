@@ -44,6 +44,11 @@ enum schema_kind {
 struct schema_rate {
     uint64_t count, per_ms;
 };
+enum schema_calendar { PER_LENGTH, PER_HOUR, PER_DAY, PER_WEEK, PER_MONTH, PER_YEAR };
+struct schema_calendar_rate { /* TYPE_CALENDAR */
+    struct schema_rate rate;
+    enum schema_calendar calendar; /* the word that was written; PER_LENGTH: a length, or shorter */
+};
 
 enum schema_refers {
     REFERS_NOTHING,
@@ -78,7 +83,8 @@ enum type_flag {
     TYPE_OUTBOUND = 128,   /* an object: fills a const struct outbound * (core/outbound.h) */
     TYPE_OR_FILE = 256,    /* such: "file:PATH" too */
     TYPE_ISSUER = 512,     /* such: the URL of an issuer, or any other name of it */
-    TYPE_AUTH = 1024       /* an object: a kind of authenticator, takes `headers` besides */
+    TYPE_AUTH = 1024,      /* an object: a kind of authenticator, takes `headers` besides */
+    TYPE_CALENDAR = 2048   /* a rate: struct schema_calendar_rate, a month is one of the calendar */
 };
 
 struct schema_word {

@@ -113,6 +113,7 @@ static int take_signals(void) {
     for (size_t i = 0; i < array_len(number); i++)
         sigaddset(&set, number[i]);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is an error of the writer, no end */
     sigprocmask(SIG_BLOCK, &set, NULL);
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
@@ -253,7 +254,7 @@ static bool watch_outside(struct gateway *g, int signals) {
 
 static bool start_serving(struct gateway *g, struct snapshot *s) {
     struct order **order = g->opening;
-    if (!rooms_start(&g->control))
+    if (!rooms_start(&g->control, s))
         return false;
     rooms_attach(s);
     g->undrained = g->workers;

@@ -10,6 +10,7 @@
 #include "filter/csrf.h"
 #include "filter/grpc.h"
 #include "filter/ip.h"
+#include "filter/quota.h"
 #include "filter/rate_limit.h"
 #include "filter/rewrite.h"
 #include "filter/security_headers.h"
@@ -30,10 +31,18 @@
 
 /* clang-format off: a line each */
 static const struct policy *const policies[] = {
-    &ip_policy,         &cors_policy,         &security_headers_policy,
-    &csrf_policy,       &authenticate_policy, &authorize_policy,
-    &rate_limit_policy, &concurrency_policy,  &rewrite_policy,
-    &websocket_policy,  &grpc_policy,
+    &ip_policy,
+    &cors_policy,
+    &security_headers_policy,
+    &csrf_policy,
+    &authenticate_policy,
+    &authorize_policy,
+    &rate_limit_policy,
+    &quota_policy,
+    &concurrency_policy,
+    &rewrite_policy,
+    &websocket_policy,
+    &grpc_policy,
 };
 /* clang-format on */
 static const struct auth_kind *const kinds[] = {&api_key_kind,       &basic_kind,  &jwt_kind,

@@ -4,9 +4,11 @@
 #include "core/outbound.h"
 #include "core/pressure.h"
 #include "core/publish.h"
+#include "core/state.h"
 #include "identity/keys.h"
 #include "identity/credentials.h"
 #include "io/work.h"
+#include "limit/quota_store.h"
 #include "limit/shared_limit.h"
 #include "limit/gate.h"
 #include "main/registry.h"
@@ -15,6 +17,7 @@
 #include "observe/nearest.h"
 #include "service/discovery.h"
 #include "service/service.h"
+#include "shared/db.h"
 #include "shared/redis.h"
 
 enum { HELPERS = 2, LOG_GRACE_MS = 1000 };
@@ -28,11 +31,25 @@ void rooms_init(void) {
     limiter_set_shared(&shared_limits);
 }
 
-bool rooms_start(struct thread *control) {
+/* A gateway whose quotas would begin anew does not start. */
+static bool open_store(const struct snapshot *s) {
+    char why[DB_WHY_MAX];
+    if (quota_store_open(s->state->store, why))
+        return true;
+    log_event(LEVEL_ERROR, "store", "%s", why);
+    return false;
+}
+
+bool rooms_start(struct thread *control, const struct snapshot *s) {
     if (!log_start() || !work_start(HELPERS)) {
         log_event(LEVEL_ERROR, "start", "cannot start the threads for logs and files");
         return false;
     }
+    if (!open_store(s)) {
+        log_stop(LOG_GRACE_MS);
+        return false;
+    }
+    quota_store_start(control);
     discovery_start(control);
     pressure_start(control);
     return true;
@@ -41,6 +58,7 @@ bool rooms_start(struct thread *control) {
 void rooms_stop(void) {
     pressure_stop();
     discovery_stop();
+    quota_store_stop();
     log_stop(LOG_GRACE_MS);
 }
 
@@ -115,6 +133,8 @@ static void rooms_detach(struct snapshot *s) {
 
 void rooms_attach(struct snapshot *s) {
     s->detach = rooms_detach;
+    if (!span_eq(s->state->store, quota_store_path()))
+        log_event(LEVEL_WARNING, "store", "state.store changed: that needs a restart");
     service_attach(s);
     state_attach(s);
     authenticators_attach(s);

@@ -5,9 +5,9 @@
 #pragma once
 #include "core/thread.h"
 
-/* Their own threads (log writer, helpers) and discovery; privileges are dropped by then. False:
- * told. */
-must_use bool rooms_start(struct thread *control);
+/* Their own threads (log writer, helpers), the store and discovery; privileges are dropped by then.
+ * False: told. */
+must_use bool rooms_start(struct thread *control, const struct snapshot *first);
 /* After all threads' loops have ended; flushes the logs. */
 void rooms_stop(void);
 /* Once, before any thread is made. */

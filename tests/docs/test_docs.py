@@ -20,7 +20,8 @@ dev_certificates()  # those that examples/shop names
 LIBRARIES = {'yaml-0.1': ('libyaml', 'libyaml-dev'), 'libpcre2-8': ('PCRE2', 'libpcre2-dev'),
              'libcares': ('c-ares', 'libc-ares-dev'), 'openssl': ('OpenSSL', 'libssl-dev'),
              'libnghttp2': ('nghttp2', 'libnghttp2-dev'),
-             'libxcrypt': ('libcrypt', 'libcrypt-dev'), 'libargon2': ('libargon2', 'libargon2-dev')}
+             'libxcrypt': ('libcrypt', 'libcrypt-dev'), 'libargon2': ('libargon2', 'libargon2-dev'),
+             'sqlite3': ('SQLite', 'libsqlite3-dev')}
 COMMANDS = ['run', 'check', 'explain', 'routes', 'schema', 'reload', 'status', 'help']
 
 

@@ -42,6 +42,7 @@ static const char *retry_after(enum fault f) {
     case FAULT_SHUTTING_DOWN:
     case FAULT_LOCAL_RESOURCE:
     case FAULT_OUT_OF_MEMORY:
+    case FAULT_LIMITS_UNAVAILABLE:
         return "1";
     case FAULT_NO_ENDPOINT:
     case FAULT_DNS_FAILED:

@@ -40,7 +40,8 @@ static void tell(struct rate_step *r, enum told_verdict v) {
                                   .remaining = a->remaining,
                                   .reset_s = seconds_up(a->reset_ns),
                                   .verdict = v,
-                                  .hidden = !c->headers || r->step.filter->observe};
+                                  .hidden = !c->headers || r->step.filter->observe ||
+                                            v == TOLD_UNAVAILABLE};
     limit_told_add(r->step.x, &r->told);
 }
 

@@ -1,3 +1,4 @@
+#include "limit/gate.h"
 #include "rig.h"
 #include "back/pool.h"
 #include "back/proxy.h"
@@ -112,6 +113,7 @@ static void filters_each(struct snapshot *s, bool attach) {
 }
 
 static void detach_all(struct snapshot *s) {
+    gate_detach(s);
     filters_each(s, false);
     service_detach(s);
 }
@@ -135,6 +137,7 @@ static struct snapshot *make_snapshot(struct rig *r) {
     s->detach = detach_all;
     service_attach(s);
     filters_each(s, true);
+    gate_attach(s);
     return s;
 }
 

@@ -407,8 +407,22 @@ static enum gate_result enter(struct gate_pass *p) {
     return r;
 }
 
+/* cost_after: now it is known what it really cost. */
+static void correct(struct gate_pass *p) {
+    const struct template *t = p->service->gate.rate->cost_after;
+    struct limit_ask *ask = &part_of(p)->ask;
+    if (!t)
+        return;
+    int64_t more = (int64_t)asker_cost(t, p->x) - (int64_t)ask->cost;
+    if (more)
+        limiter_correct(ask, more);
+}
+
 static void answered(struct gate_pass *p, bool ordinary) {
     struct gate *g = gate_of(p->service);
+    if (unlikely(p->rated))
+        correct(p);
+    p->rated = false; /* it is spent */
     if (!p->counted)
         return;
     uncount(g, p);

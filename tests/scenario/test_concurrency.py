@@ -25,6 +25,7 @@ CONFIG = '''
       a: {endpoints: ["%s"], first_byte_timeout: 30s}
       two: {endpoints: ["%s"], first_byte_timeout: 30s, concurrency: {limit: 2, queue: {size: 2, max_wait: 20s}}}
       one: {endpoints: ["%s"], first_byte_timeout: 30s, concurrency: 1}
+      after: {endpoints: ["%s"], rate_limit: {rate: 1/h, burst: 10, cost_after: "${response.status == 200 ? 9 : 1}"}}
       rated: {endpoints: ["%s"], rate_limit: {rate: 1/h, burst: 2}}
     routes:
       - {match: {path: /two}, to: a, concurrency: {name: two, limit: 2, key: all, queue: {size: 2, max_wait: 20s},
@@ -41,6 +42,7 @@ CONFIG = '''
       - {match: {path: /other-two}, to: two}
       - {match: {path: /service-one}, to: one}
       - {match: {path: /rated}, to: rated}
+      - {match: {path: /after}, to: after}
 '''
 
 
@@ -133,7 +135,7 @@ class Raw:
 class World:
     def __init__(self, workers=1):
         self.up = Held()
-        self.gw = Gateway(CONFIG % (workers, *[self.up.address] * 4))
+        self.gw = Gateway(CONFIG % (workers, *[self.up.address] * 5))
 
     def __enter__(self):
         return self
@@ -362,12 +364,20 @@ def a_service_gets_so_many_in_a_time(kind):
         equal(len(w.up.paths), 2)
 
 
+@test
+def a_rate_is_corrected_by_the_answer():
+    """9 of 10 for the first, so the second is the last."""
+    with World() as w:
+        w.up.all()
+        equal([ask_once(w, 'h1', '/after').status for _ in range(3)], [200, 200, 503])
+
+
 @kinds
 def a_reload_keeps_counts(kind):
     with World() as w:
         first = [Ask(w, '/two', kind) for _ in range(2)] + [Ask(w, '/service-one', kind)]
         w.up.arrived(3)
-        config = CONFIG % (1, *[w.up.address] * 4)
+        config = CONFIG % (1, *[w.up.address] * 5)
         w.gw.configure(config + "      - {match: {path: /new}, respond: new}\n")
         w.gw.send_signal(1)
         wait_until(lambda: ask_once(w, kind, '/new').status == 200, 'the new configuration')

@@ -84,6 +84,7 @@ void page_metrics(struct text *t, const struct snapshot *s) {
     metric_family(t, omitted, "gauge", "Endpoints without samples here: there are too many");
     metric_u64(t, omitted, NULL, 0, count > METRIC_ENDPOINTS ? count - METRIC_ENDPOINTS : 0);
     page_keys_metrics(t);
+    page_state_metrics(t);
     page_limits_metrics(t);
     page_gates_metrics(t, s);
     page_quotas_metrics(t);
@@ -237,6 +238,7 @@ void page_status(struct text *t, const struct snapshot *s) {
     status_listeners(t, s);
     status_services(t, s);
     page_keys_status(t);
+    page_state_status(t);
     status_faults(t, &totals);
     status_logs(t, &totals);
     json_close(t, '}');

@@ -14,6 +14,10 @@ void page_status_text(struct text *t, const struct snapshot *s);
 void page_keys_metrics(struct text *t);
 void page_keys_status(struct text *t);
 void page_keys_text(struct text *t);
+/* state_page.c */
+void page_state_metrics(struct text *t);
+void page_state_status(struct text *t);
+void page_state_text(struct text *t);
 /* limits_page.c */
 void page_limits_metrics(struct text *t);
 /* gate_page.c */

@@ -199,4 +199,5 @@ void page_status_text(struct text *t, const struct snapshot *s) {
     logs(t, &totals);
     services(t, s);
     page_keys_text(t);
+    page_state_text(t);
 }

@@ -165,15 +165,15 @@ static void json_escape(struct str *s, unsigned char c) {
 void str_json(struct str *s, struct span v) {
     const unsigned char *p = (const unsigned char *)v.p, *e = p + v.n, *from = p;
     while (p < e) {
+        if (likely(*p >= 0x20 && *p < 0x7f && *p != '"' && *p != '\\')) {
+            p++;
+            continue;
+        }
         size_t len = utf8_len(p, (size_t)(e - p));
         /* U+0080..U+009F are control characters too: a terminal would obey them. */
         bool c1 = len == 2 && p[0] == 0xc2 && p[1] < 0xa0;
         if (len > 1 && !c1) {
             p += len;
-            continue;
-        }
-        if (len == 1 && p[0] >= 0x20 && p[0] != '"' && p[0] != '\\' && p[0] != 0x7f) {
-            p++;
             continue;
         }
         str_add(s, span_of((const char *)from, (size_t)(p - from)));

@@ -86,8 +86,11 @@ static void answer(struct exchange *x, struct span type, struct span body) {
 /* ---- shipped answers --------------------------------------------------------------------------
  */
 
-static void json_member(struct str *s, const char *name, struct span value) {
-    str_fmt(s, "%s\"%s\":\"", s->n > 1 ? "," : "", name);
+/* A 429 is worth little work: no printf here. */
+static void json_member(struct str *s, struct span name, struct span value) {
+    str_lit(s, ",\"");
+    str_add(s, name);
+    str_lit(s, "\":\"");
     str_json(s, value);
     str_char(s, '"');
 }
@@ -99,13 +102,16 @@ static struct span title_of(int status) {
 
 static void put_json(struct str *s, const struct exchange *x) {
     const struct fault_info *f = &fault_table[x->fault];
-    str_fmt(s, "{\"type\":\"urn:sluice:error:%s\"", f->code);
-    json_member(s, "title", title_of(x->resp.status));
-    str_fmt(s, ",\"status\":%d", x->resp.status);
-    json_member(s, "detail", span_z(f->text));
-    json_member(s, "code", span_z(f->code));
-    json_member(s, "who", span_z(fault_who_name(f->who)));
-    json_member(s, "request_id", span_of(x->facts.request_id, x->facts.request_id_len));
+    str_lit(s, "{\"type\":\"urn:sluice:error:");
+    str_add(s, span_z(f->code));
+    str_char(s, '"');
+    json_member(s, SPAN("title"), title_of(x->resp.status));
+    str_lit(s, ",\"status\":");
+    str_u64(s, (uint64_t)x->resp.status);
+    json_member(s, SPAN("detail"), span_z(f->text));
+    json_member(s, SPAN("code"), span_z(f->code));
+    json_member(s, SPAN("who"), span_z(fault_who_name(f->who)));
+    json_member(s, SPAN("request_id"), span_of(x->facts.request_id, x->facts.request_id_len));
     str_lit(s, "}\n");
 }
 

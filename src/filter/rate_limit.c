@@ -45,17 +45,31 @@ static void tell(struct rate_step *r, enum told_verdict v) {
     limit_told_add(r->step.x, &r->told);
 }
 
+/* "limit ID: 10 in 60 s are used up, again in 6 s"; for each 429, so without printf. */
+static const char *used_up(struct rate_step *r, const struct limit_window *w) {
+    size_t max = r->conf->id.n + 128;
+    struct str s = str_on(arena_alloc(&r->step.x->arena, max), max);
+    str_lit(&s, "limit ");
+    str_add(&s, r->conf->id);
+    str_lit(&s, ": ");
+    str_u64(&s, w->quota);
+    str_lit(&s, " in ");
+    str_u64(&s, w->seconds);
+    str_lit(&s, " s are used up, again in ");
+    str_u64(&s, seconds_up(r->ask.answer.wait_ns));
+    str_lit(&s, " s");
+    str_char(&s, 0);
+    return s.p;
+}
+
 static const char *detail(struct rate_step *r) {
     const struct rate_limit_conf *c = r->conf;
     const struct limit_window *w = &c->window[r->told.at];
-    const struct limit_answer *a = &r->ask.answer;
     if (r->ask.cost > w->quota)
         return arena_fmt(
             &r->step.x->arena, "limit %.*s: it costs %llu, and %llu is all that may come at once",
             SPAN_ARG(c->id), (unsigned long long)r->ask.cost, (unsigned long long)w->quota);
-    return arena_fmt(&r->step.x->arena, "limit %.*s: %llu in %llu s are used up, again in %llu s",
-                     SPAN_ARG(c->id), (unsigned long long)w->quota, (unsigned long long)w->seconds,
-                     (unsigned long long)seconds_up(a->wait_ns));
+    return used_up(r, w);
 }
 
 /* RFC 9110 10.2.3. What costs more than ever comes at once fits at no time. */
@@ -64,10 +78,10 @@ static void retry_after(struct rate_step *r) {
     uint64_t s = seconds_up(r->ask.answer.wait_ns);
     if (r->ask.cost > r->conf->window[r->told.at].quota || r->ask.answer.wait_ns == UINT64_MAX)
         return;
-    struct own_field *f = arena_alloc(&x->arena, sizeof *f);
-    *f = (struct own_field){SPAN("retry-after"),
-                            span_z(arena_fmt(&x->arena, "%llu", (unsigned long long)(s ? s : 1))),
-                            x->own};
+    struct own_field *f = arena_alloc(&x->arena, sizeof *f + 24);
+    struct str text = str_on((char *)(f + 1), 24);
+    str_u64(&text, s ? s : 1);
+    *f = (struct own_field){SPAN("retry-after"), str_span(&text), x->own};
     x->own = f;
 }
 

@@ -7,7 +7,7 @@
 #define CODE(code_, text_, example_)                                                               \
     [DIAG_##code_] = {.code = #code_, .title = title_##code_, .text = text_, .example = example_}
 
-enum { ROWS = 99 };
+enum { ROWS = 100 };
 _Static_assert(ROWS == (int)DIAG_CODES, "every code has its explanation");
 
 #define D(code_, text_) static const char title_##code_[] = text_;
@@ -394,6 +394,11 @@ const struct diag_info diag_codes[DIAG_CODES] = {
          "The gateway asks this URL for keys, tokens or decisions. Over http:// whoever is on the "
          "way reads and changes them. Loopback addresses are not warned about.",
          "jwks: https://id.shop.example/jwks.json"),
+    CODE(W0120,
+         "Rate limits of one name have one count, which each judges by its own rate: what one lets "
+         "pass, the other may already refuse. Say the same rate, burst and algorithm wherever the "
+         "name stands, or use another name.",
+         "rate_limit: {name: search-reports, rate: 2/s}"),
     CODE(W0130,
          "The configuration has authenticators, and yet this route takes every path from anybody "
          "to a service: what no other route matches is open. Give it `authenticate`, or a "

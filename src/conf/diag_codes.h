@@ -104,6 +104,7 @@
     D(W0117, "a certificate does not cover a name")                                                \
     D(W0118, "a protocol that nobody is asked about")                                              \
     D(W0119, "a URL in clear text")                                                                \
+    D(W0120, "one limit, several rates")                                                           \
     D(W0130, "anybody may call everything")                                                        \
     D(W0131, "an authenticator that no route uses")                                                \
     D(W0132, "an API key in clear")                                                                \

@@ -1,5 +1,6 @@
 #include "conf/build.h"
 #include "conf/units.h"
+#include "core/limits.h"
 #include "core/state.h"
 
 /* Legal, and probably wrong. What needs the router stands in build_routes.c. */
@@ -267,6 +268,60 @@ static void forgetful_quotas(struct build *b) {
     }
 }
 
+/* --- limits of one name --- */
+
+enum { NAMES_MAX = 64 }; /* that are looked at */
+
+struct named_limit {
+    const struct rate_limit_conf *first;
+    const struct route *route;
+    struct span told; /* the place where it differed last: what is inherited is told once */
+};
+
+static bool same_rates(const struct rate_limit_conf *a, const struct rate_limit_conf *b) {
+    bool same = a->rates == b->rates && a->algorithm == b->algorithm && a->burst == b->burst;
+    for (uint32_t i = 0; same && i < a->rates; i++)
+        same = a->rate[i].count == b->rate[i].count && a->rate[i].per_ms == b->rate[i].per_ms;
+    return same;
+}
+
+static void differ(struct build *b, const struct named_limit *n, const struct route *r) {
+    struct diag *d = diag_add(b->diags, DIAG_W0120, mark_at(b, &r->where),
+                              "the limit \"%.*s\" has other rates here than in route \"%.*s\"",
+                              SPAN_ARG(n->first->name), SPAN_ARG(n->route->name));
+    diag_help(b->diags, d,
+              "limits of one name have one count, which each judges by its own rate: say the same "
+              "everywhere, or use another name");
+}
+
+static void look_at_limit(struct build *b, struct named_limit named[NAMES_MAX],
+                          const struct route *r, const struct filter *f) {
+    const struct rate_limit_conf *c = f->conf;
+    for (unsigned i = 0; c->name.n && c->rates && i < NAMES_MAX; i++) {
+        struct named_limit *n = &named[i];
+        if (!n->first)
+            *n = (struct named_limit){c, r, f->place};
+        if (!span_eq(n->first->name, c->name))
+            continue;
+        if (!span_eq(n->told, f->place) && !same_rates(n->first, c)) {
+            differ(b, n, r);
+            n->told = f->place;
+        }
+        return;
+    }
+}
+
+static void limits_of_one_name(struct build *b) {
+    struct named_limit named[NAMES_MAX] = {{NULL, NULL, SPAN_NONE}};
+    for (uint32_t i = 0; i < b->s->route_count; i++) {
+        const struct route *r = &b->s->route[i];
+        const struct plan *p = route_whole(r);
+        for (unsigned k = 0; k < p->count; k++)
+            if (strcmp(p->filter[k].ops->name, "rate_limit") == 0)
+                look_at_limit(b, named, r, &p->filter[k]);
+    }
+}
+
 void lint(struct build *b) {
     if (!b->diags->errors) { /* else what is unused is not known */
         unused_services(b);
@@ -275,6 +330,7 @@ void lint(struct build *b) {
         unused_authenticators(b);
         open_to_all(b);
         forgetful_quotas(b);
+        limits_of_one_name(b);
     }
     open_admin(b);
     trusts_all(b);

@@ -312,7 +312,5 @@ const char *state_finish(struct arena *a, struct state_conf *c) {
     if (!s->url.n || span_eq(s->url, SPAN("memory")))
         return NULL;
     const char *wrong = parse_url(a, s->url, c);
-    if (!wrong && c->kind != STATE_REDIS)
-        return "Sentinel and Cluster are not available yet";
     return wrong ? wrong : together(c);
 }

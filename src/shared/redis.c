@@ -198,6 +198,13 @@ static void here_drop(struct redis_here *h) {
 
 static void fire_deadline(struct timer *t);
 
+struct dns *redis_dns(struct redis_here *h) {
+    const struct state_conf *conf = &h->redis->conf;
+    if (!h->dns)
+        h->dns = dns_create(&h->thread->loop, conf->dns_server, conf->dns_servers);
+    return h->dns;
+}
+
 /* The only server, as far as the settings say where it is. */
 static void the_only(struct redis_here *h, const struct state_node *conf) {
     h->only = redis_node_make(h);

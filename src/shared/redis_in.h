@@ -89,6 +89,8 @@ static inline uint64_t redis_now_ms(const struct redis_here *h) {
 
 /* r's part of the thread, made where there is none yet. */
 struct redis_here *redis_here_of(struct thread *t, struct redis *r);
+/* Who looks up names; NULL: no memory or descriptor for it. */
+struct dns *redis_dns(struct redis_here *h);
 /* The ask is over: told, and no longer in any list. Its slot is the caller's matter. */
 void redis_done(struct redis_here *h, struct redis_ask *a, enum redis_failure why,
                 const struct redis_reply *r);

@@ -229,15 +229,11 @@ static void looked_up(struct dns_query *q, const struct dns_answer *a) {
     redis_node_found(n, &to);
 }
 
-static void look_up(struct redis_node *n) {
-    struct redis_here *h = n->here;
-    const struct state_conf *conf = &h->redis->conf;
-    if (!h->dns)
-        h->dns = dns_create(&h->thread->loop, conf->dns_server, conf->dns_servers);
-    if (!h->dns)
-        return; /* the connection's time runs out */
+void redis_node_look_up(struct redis_node *n) {
+    struct dns *dns = redis_dns(n->here);
     n->query.done = looked_up;
-    dns_query_start(h->dns, &n->query, n->host);
+    if (dns) /* else the connection's time runs out */
+        dns_query_start(dns, &n->query, n->host);
 }
 
 static void connect_anew(struct redis_node *n) {
@@ -258,7 +254,7 @@ static void connect_anew(struct redis_node *n) {
     else if (n->address.len)
         redis_conn_to(n->conn, &n->address, n->host);
     else
-        look_up(n);
+        redis_node_look_up(n);
 }
 
 struct redis_conn *redis_node_conn(struct redis_node *n) {
@@ -311,5 +307,6 @@ void redis_node_drop(struct redis_node *n) {
         redis_came_back(h->redis, h->thread->loop.now);
     if (n->conn)
         redis_conn_drop(n->conn);
+    mem_free(n->own_host);
     mem_free(n);
 }

@@ -27,6 +27,7 @@ struct redis_node {
     struct timer probe;
     struct dns_query query;
     uint32_t slots; /* of a cluster: how many are its */
+    char *own_host; /* the memory of `host`, where it is the node's own; or NULL */
     char why[REDIS_WHY_MAX];
 };
 
@@ -40,3 +41,5 @@ void redis_node_failed(struct redis_node *n, const char *why);
 /* Its address was found (sentinels), or was not. */
 void redis_node_found(struct redis_node *n, const struct address *a);
 void redis_node_lost(struct redis_node *n, const char *why);
+/* Its `host` is a name: looked up, then connected to. */
+void redis_node_look_up(struct redis_node *n);

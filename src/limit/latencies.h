@@ -1,6 +1,6 @@
 /*
  * latencies - how long things took, counted in steps of an eighth of an octave, from 16 us up to
- * 5 minutes.
+ * 9 minutes.
  *
  * One thread notes without a locked instruction, others read: the counts only grow, so a window is
  * the difference of two readings. Owner: who embeds it. Thread: as said.
@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-enum { LATENCY_STEPS = 8, LATENCY_OCTAVES = 24, LATENCY_CELLS = LATENCY_STEPS * LATENCY_OCTAVES };
+enum { LATENCY_STEPS = 8, LATENCY_OCTAVES = 26, LATENCY_CELLS = LATENCY_STEPS * LATENCY_OCTAVES };
 
 struct latencies {
     _Atomic uint64_t count;

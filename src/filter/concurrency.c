@@ -2,6 +2,7 @@
 #include "core/asker.h"
 #include "core/authenticator.h"
 #include "core/facts.h"
+#include "core/told.h"
 
 enum { KEY_MAX = 65536, HOUR_MS = 3600000, SECOND_NS = 1000000000 };
 
@@ -106,6 +107,8 @@ static const char *finish(struct arena *a, void *conf) {
 struct concurrency_step {
     struct step step;
     struct turn turn;
+    struct limit_told told; /* of a refusal: for the log alone */
+    struct limit_window window;
 };
 
 static struct concurrency_step *of(struct step *s) {
@@ -154,9 +157,22 @@ static const char *const why[] = {[TURN_FULL] = "under way, and no place in the 
                                       "under way, and the place in the queue went to a higher "
                                       "priority"};
 
+static void tell_log(struct step *s) {
+    const struct concurrency_conf *c = s->filter->conf;
+    struct concurrency_step *own = of(s);
+    own->window.quota = limit_of(c, s->x);
+    own->told = (struct limit_told){.id = c->id,
+                                    .window = &own->window,
+                                    .windows = 1,
+                                    .verdict = s->filter->observe ? TOLD_OBSERVED : TOLD_REFUSED,
+                                    .hidden = true};
+    limit_told_add(s->x, &own->told);
+}
+
 static enum verdict refuse(struct step *s, enum turn_result r) {
     const struct concurrency_conf *c = s->filter->conf;
     struct exchange *x = s->x;
+    tell_log(s);
     if (!s->filter->observe)
         retry_after(x, of(s)->turn.pace);
     return step_refuse(

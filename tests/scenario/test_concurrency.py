@@ -12,13 +12,13 @@ import threading
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 from gateway import Client, Gateway, wait_until
 from h1_service import H1Service
-from tap import add, equal, run, test
+from tap import add, contains, equal, run, test
 from web_client import connect
 
 CONFIG = '''
     version: 1
     workers: %d
-    log: {fields: [status, path, code, detail, observed, queue_duration]}
+    log: {fields: [status, path, code, detail, observed, queue_duration, limit.name, limit.verdict]}
     listeners: {public: {address: "127.0.0.1:@PORT@"}}
     admin: {address: "127.0.0.1:@ADMIN@"}
     services:
@@ -252,6 +252,10 @@ def no_turn_in_time(kind):
         late = ask_once(w, kind, '/short')
         equal(late.status, 429)
         equal(w.gw.metrics()['sluice_concurrency_refused_total{limit="short",reason="late"}'], 1)
+        wait_until(lambda: '"limit.name":"short","limit.verdict":"refused"' in w.gw.stdout(), 'the log tells')
+        line = [json.loads(r) for r in w.gw.stdout().split('\n') if '"short"' in r][0]
+        equal(line['queue_duration'] >= 0.1, True)
+        contains(line['detail'], 'limit short: 1 are under way, and no turn in time')
         w.up.all()
         equal(first.done().status, 200)
 
@@ -268,7 +272,8 @@ def observed_ones_pass(kind):
         equal([first.done().status, second.done().status], [200, 200])
         w.under_way('seen', 0)
         equal(w.gw.metrics()['sluice_refusals_observed_total'], 1)
-        wait_until(lambda: 'concurrency concurrency_limited' in w.gw.stdout(), 'the log tells')
+        wait_until(lambda: '"limit.name":"seen","limit.verdict":"observed"' in w.gw.stdout(), 'the log tells')
+        contains(w.gw.stdout(), 'concurrency concurrency_limited')
 
 
 @kinds

@@ -200,6 +200,7 @@ static void every_field(void **state) {
         {LOG_FIELD_request_bytes, "0"},
         {LOG_FIELD_bytes_received, "300"},
         {LOG_FIELD_bytes_sent, "1300"},
+        {LOG_FIELD_queue_duration, "null"},
         {LOG_FIELD_connect_duration, "null"},
         {LOG_FIELD_upstream_status, "200"},
         {LOG_FIELD_grpc_status, "null"},
@@ -218,6 +219,8 @@ static void every_field(void **state) {
     assert_int_equal(array_len(row) + LOG_SHIPPED_COUNT, LOG_FIELD_COUNT); /* none is forgotten */
     for (size_t i = 0; i < array_len(row); i++)
         assert_string_equal(value_of(row[i].id), row[i].value);
+    s.x.queued_ns = 1500000;
+    assert_string_equal(value_of(LOG_FIELD_queue_duration), "0.001500");
     /* Of three limits the one that refused; of two that let pass the one with the least share left.
      */
     static const struct limit_window hundred = {.quota = 100}, ten = {.quota = 10};

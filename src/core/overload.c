@@ -1,7 +1,7 @@
 #include "core/overload.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "core/authenticator.h"
+#include "core/asker.h"
 #include "core/schema.h"
 #include "core/thread.h"
 
@@ -40,34 +40,13 @@ static const struct schema_object object = {
 const struct schema_type schema_overload_type = {
     .kind = SCHEMA_OBJECT, .object = &object, .flags = TYPE_OR_OFF | TYPE_OR_ON};
 
-/* ---- who asks --------------------------------------------------------------------------------
- */
-
-static uint64_t key_of(char kind, struct span s) {
-    return (hash_span(s) ^ (uint64_t)(unsigned char)kind << 56) | 1;
-}
-
-static uint64_t address_key(const struct exchange *x) {
-    static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
-    unsigned char ip[16] = {0};
-    address_ip16(&x->facts.client, ip); /* a unix socket's clients are one */
-    if (memcmp(ip, mapped, sizeof mapped) != 0)
-        memset(ip + 8, 0, 8);
-    return key_of('a', span_of((const char *)ip, sizeof ip));
-}
-
-/* 0: nothing that tells him from others. */
-static uint64_t caller_key(const struct exchange *x) {
-    const struct caller *c = x->caller;
-    if (c->name.n)
-        return key_of('c', c->name);
-    const struct value *sub =
-        c->claims.kind == VALUE_MAP ? value_find(&c->claims, SPAN("sub")) : NULL;
-    return sub && sub->kind == VALUE_STRING ? key_of('s', value_span(sub)) : 0;
-}
-
 /* ---- judging ---------------------------------------------------------------------------------
  */
+
+/* Whoever is known by now: the caller, else the address. Never 0. */
+static uint64_t key_of(struct exchange *x) {
+    return hash_span(asker_key(x)) | 1;
+}
 
 static bool spared(const struct exchange *x) {
     return x->front->inner || !x->route;
@@ -105,7 +84,7 @@ enum fault overload_refuses(struct exchange *x) {
         return FAULT_OVERLOADED;
     }
     x->fault_detail = "the loop is behind, and this address uses more than its share";
-    if (refuse_by_share(x, address_key(x)))
+    if (refuse_by_share(x, key_of(x)))
         return FAULT_OVERLOADED;
     x->fault_detail = NULL;
     return FAULT_NONE;
@@ -116,8 +95,8 @@ enum fault overload_refuses_caller(struct exchange *x) {
     if (x->asker_known || !x->caller || spared(x))
         return FAULT_NONE;
     x->asker_known = true;
-    uint64_t key = caller_key(x), spent = x->spent_ns;
-    if (!key || !o->shed.on)
+    uint64_t key = key_of(x), spent = x->spent_ns;
+    if (key == x->asker || !o->shed.on)
         return FAULT_NONE;
     if (x->asker)
         shed_takes_back(&o->shed, x->asker, spent);

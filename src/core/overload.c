@@ -138,7 +138,9 @@ void overload_charge(struct exchange *x, uint64_t from) {
 static void set_on(struct thread *t) {
     struct overload *o = &t->overload;
     o->on = o->shed.on || o->level;
-    if (o->on && !timer_running(&o->tick))
+    if (!o->on)
+        timer_stop(&o->tick);
+    else if (!timer_running(&o->tick))
         timer_start(&t->loop.timers, &o->tick, t->loop.now / 1000000, TICK_MS);
 }
 

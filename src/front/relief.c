@@ -70,6 +70,8 @@ static void go_on(struct reader *reader) {
     struct relief *r = container_of(reader, struct relief, go_on);
     if (relief_parts(r->thread))
         some(r);
+    else
+        r->at = NULL;
 }
 
 static void next_round(struct timer *timer) {
@@ -90,7 +92,9 @@ static void told(struct thread *t) {
     struct relief *r = t->local[LOCAL_RELIEF];
     if (t->overload.level < OVERLOAD_STOP)
         let_in(t);
-    if (relief_parts(t) && !r->at && !timer_running(&r->pause))
+    if (!relief_parts(t))
+        timer_stop(&r->pause);
+    else if (!r->at && !timer_running(&r->pause))
         timer_start(&t->loop.timers, &r->pause, now_ms(t), 0);
 }
 

@@ -100,6 +100,8 @@ static void look(struct timer *timer) {
 void stuck_start(struct gateway *g) {
     struct sigaction act = {.sa_handler = look_at_oneself, .sa_flags = SA_RESTART};
     sigemptyset(&act.sa_mask);
+    memset(stuck.progress, 0, sizeof stuck.progress);
+    memset(stuck.asked, 0, sizeof stuck.asked);
     stuck.gateway = g;
     stuck.look.fire = look;
     if (sigaction(SIGURG, &act, NULL) == 0)

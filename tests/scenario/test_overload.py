@@ -5,14 +5,16 @@ The work is real: an expression that loops some thousand times for each request.
 counts, and what the gateway says of itself.
 """
 # suite: tsan
+import hashlib
 import os
+import re
 import select
 import socket
 import sys
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
-from gateway import TIMEOUT, Client, Gateway, wait_until
+from gateway import ROOT, TIMEOUT, Client, Gateway, Upstream, wait_until
 from tap import contains, equal, run, test
 from web_client import H1, H2, connect
 
@@ -39,7 +41,6 @@ LOOP = f'''
 
 
 def loop_config():
-    import hashlib
     consumers = ', '.join(f'{{name: {k}, keys: ["sha256:{hashlib.sha256(k.encode()).hexdigest()}"]}}' for k in KEYS)
     return LOOP.replace('CONSUMERS', consumers)
 
@@ -134,8 +135,8 @@ def one_noisy_consumer(kind):
             assert sum(passed) >= 0.95 * 40 * len(quiet), passed
             before = noise.passed
             wait_until(lambda: noise.passed > before, 'something passes for the noisy one too')
-            m = gw.metrics()
-            assert m['sluice_requests_shed_total{reason="loop_delay"}'] >= noise.refused > 0
+            refused, m = noise.refused, gw.metrics()
+            assert m['sluice_requests_shed_total{reason="loop_delay"}'] >= refused > 0
             equal(m['sluice_overloads_loop_delay_total'], 1)
             status = gw.get('/status', 'Accept: text/plain', port=gw.admin_port).body.decode()
             contains(status, '1 worker refuses')
@@ -186,6 +187,24 @@ def what_matters_more(kind):
             assert last >= 38, last
             equal(gw.get('/metrics', port=gw.admin_port).status, 200)
         calm_again(gw)
+
+
+@test
+def the_example_of_the_document():
+    """docs/overload.md: /suggestions is refused first, /health is not, the rest by share."""
+    with open(os.path.join(ROOT, 'docs', 'overload.md'), encoding='utf-8') as f:
+        example = re.search(r'^```yaml\n(.*?)^```', f.read(), re.M | re.S).group(1)
+    contains(example, 'loop_delay: 100ms')
+    example = example.replace('100ms', '5ms').replace(
+        'routes:\n', f"routes:\n  - {{match: {{path: /work}}, authorize: '{WORK}', respond: ok}}\n")
+    head = ('version: 1\nworkers: 1\nlisteners: {public: {address: "127.0.0.1:@PORT@"}}\n'
+            f'admin: {{address: "127.0.0.1:@ADMIN@"}}\ntrusted_proxies: 127.0.0.0/8\nvars: {{n: {DIGITS}}}\n')
+    with Upstream() as up, Gateway(f'{head}services: {{app: "{up.address}"}}\n{example}') as gw:
+        other = [('x-forwarded-for', '192.0.2.1')]
+        equal([ask('h1', gw.port, p, other, 2)[0] for p in ('/health', '/suggestions', '/x')], [2, 2, 2])
+        with Noise(gw.port, get('/work')) as noise:
+            wait_until(lambda: cutting(gw) and noise.refused > 200, 'refusals')
+            equal([ask('h1', gw.port, p, other, 5)[0] for p in ('/health', '/suggestions', '/x')], [5, 0, 5])
 
 
 @test

@@ -132,7 +132,7 @@ static void noisy_one(void **state) {
         assert_true(passed >= asked * 0.95);
         assert_true(share(&w->asker[noisy]) < 0.05);
         assert_true(w->asker[noisy].passed > 30 * 5); /* not nothing */
-        assert_true(w->worked >= 30 * 85e7);          /* refusing takes some of the time too */
+        assert_true((double)w->worked >= 30 * 85e7);          /* refusing takes some of the time too */
         assert_int_equal(w->dropped, 0);
         assert_true(w->began >= 1);
     }
@@ -150,7 +150,7 @@ static void dear_one(void **state) {
     for (unsigned i = 0; i < dear; i++)
         assert_true(share(&w->asker[i]) >= 0.95);
     assert_true(share(&w->asker[dear]) < 0.6);
-    assert_true(w->worked >= 20 * 80e7);
+    assert_true((double)w->worked >= 20 * 80e7);
 }
 
 /* Two that ask for too much, and equally: each gets as much as the other. */
@@ -163,7 +163,7 @@ static void two_equals(void **state) {
     run(w, 20000, true);
     double a = w->asker[0].passed, b = w->asker[1].passed;
     assert_true(a > b * 0.85 && b > a * 0.85);
-    assert_true(w->worked >= 20 * 75e7);
+    assert_true((double)w->worked >= 20 * 75e7);
 }
 
 /* shed: last may use more, but is no way around it all. */
@@ -193,7 +193,7 @@ static void crowd(void **state) {
     run(w, 5000, false);
     run(w, 20000, true);
     assert_true(share(&w->asker[all]) > 0.1 && share(&w->asker[all]) < 0.5);
-    assert_true(w->worked >= 20 * 60e7);
+    assert_true((double)w->worked >= 20 * 60e7);
     assert_int_equal(w->dropped, 0);
 }
 

@@ -3,10 +3,10 @@
 #include <math.h>
 #include <string.h>
 
-#define DECAY 0.9      /* a window: what is older than a second counts a third */
-#define KEEP 0.97      /* of what was done, after a window that was behind */
-#define KEEP_FAR 0.8   /* far behind */
-#define LESS 0.99 /* the level that was too high, at least */
+#define DECAY 0.9    /* a window: what is older than a second counts a third */
+#define KEEP 0.97    /* of what was done, after a window that was behind */
+#define KEEP_FAR 0.8 /* far behind */
+#define LESS 0.99    /* the level that was too high, at least */
 #define LESS_FAR 0.95
 #define KEEP_LEAST 0.1 /* of the loop's time */
 /* Lifted by so much more with each window in a row that was not behind. An asker who is cut has ten
@@ -22,6 +22,7 @@ enum {
     SLEPT_NS = 50000,
     FADE_NS = 10000000,
     WINDOWS_MAX = 100,
+    REQUESTS = 4, /* so many, at least, may be waited for */
     BISECTIONS = 40
 };
 
@@ -209,6 +210,8 @@ static enum shed_change window_over(struct shed *s, uint64_t wall, uint64_t targ
     uint64_t delay = s->events ? s->waited / s->events : 0;
     double windows = fmin((double)wall / SHED_WINDOW_NS, WINDOWS_MAX);
     delay = delay > s->queued ? delay : s->queued;
+    if (s->on) /* what one request takes, another waits for, whoever is refused */
+        target_ns = (uint64_t)fmax((double)target_ns, REQUESTS * mean_cost(s));
     bool behind = s->events && delay > target_ns && s->busy >= wall / 4 * 3;
     s->delay_ns = delay;
     if (!s->on) {

@@ -8,6 +8,8 @@
  * loop idle afterwards, a queue that stands does not. (The least turn of a window would say
  * nothing: a short turn behind a long one has handled what waited for the long one.)
  *
+ * No target is less than four requests take on average: refusing could not reach it.
+ *
  * The shipped target is 100 ms: clients notice that, while a worker that is merely asked by
  * thousands of connections at once, 20 us each, stays below it; there refusing would help nobody.
  *

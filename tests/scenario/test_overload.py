@@ -18,7 +18,7 @@ from gateway import ROOT, TIMEOUT, Client, Gateway, Upstream, wait_until
 from tap import contains, equal, run, test
 from web_client import H1, H2, connect
 
-DIGITS = '[' + ','.join(str(n % 10) for n in range(80)) + ']'
+DIGITS = '[' + ','.join(str(n % 10) for n in range(50)) + ']'
 WORK = 'vars.n.all(a, vars.n.all(b, a + b < 1000 + size(request.path)))'
 KEYS = ('noisy', *(f'quiet{i}' for i in range(6)))
 LOOP = f'''
@@ -48,7 +48,7 @@ def loop_config():
 class Noise:
     """Asks on many connections at once, again as soon as it is answered; counts 200 and 503."""
 
-    def __init__(self, port, request, connections=32):
+    def __init__(self, port, request, connections=48):
         self.request, self.stopped = request, threading.Event()
         self.passed = self.refused = 0
         self.socks = [socket.create_connection(('127.0.0.1', port), TIMEOUT) for _ in range(connections)]

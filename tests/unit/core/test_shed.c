@@ -132,7 +132,7 @@ static void noisy_one(void **state) {
         assert_true(passed >= asked * 0.95);
         assert_true(share(&w->asker[noisy]) < 0.05);
         assert_true(w->asker[noisy].passed > 30 * 5); /* not nothing */
-        assert_true((double)w->worked >= 30 * 85e7);          /* refusing takes some of the time too */
+        assert_true((double)w->worked >= 30 * 85e7);  /* refusing takes some of the time too */
         assert_int_equal(w->dropped, 0);
         assert_true(w->began >= 1);
     }
@@ -249,6 +249,22 @@ static void no_overload(void **state) {
     assert_int_equal(w->asker[0].passed, w->asker[0].asked);
 }
 
+/* Requests that each take longer than the target: two who ask in turn are let be, a flood is not.
+ */
+static void long_requests(void **state) {
+    (void)state;
+    struct world *w = world(10);
+    unsigned a = add(w, 3, 60000), b = add(w, 3, 60000);
+    run(w, 20000, true);
+    assert_true(share(&w->asker[a]) >= 0.95 && share(&w->asker[b]) >= 0.95);
+    unsigned noisy = add(w, 100, 60000);
+    w->asker[noisy].next = (double)w->now;
+    run(w, 3000, false);
+    run(w, 20000, true);
+    assert_true(share(&w->asker[noisy]) < 0.3);
+    assert_true(share(&w->asker[a]) >= 0.85 && share(&w->asker[b]) >= 0.85);
+}
+
 /* A mark that waited behind many short turns tells of a queue that no single turn shows. */
 static void marks(void **state) {
     (void)state;
@@ -267,7 +283,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(noisy_one),   cmocka_unit_test(dear_one), cmocka_unit_test(two_equals),
         cmocka_unit_test(last_ones),   cmocka_unit_test(crowd),    cmocka_unit_test(noise_ends),
-        cmocka_unit_test(no_overload), cmocka_unit_test(marks),
+        cmocka_unit_test(no_overload), cmocka_unit_test(marks),    cmocka_unit_test(long_requests),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     shed_finish(&world(1)->shed);

@@ -25,11 +25,12 @@ class Setup:
     on both sides), ws (WebSockets). auth: hs256, rs256 (a JWT is checked: signature, iss, aud, exp, and its sub
     told to the service), key (an API key). log: an access log in each one's cheapest whole form. big: tuned for
     large bodies. routes: that many routes with captures instead of one (0: one). config: sluice's own file
-    instead of a made one. limit: a rate limit per client address, of so many requests a second."""
+    instead of a made one. limit: a rate limit per client address, of so many requests a second. shared: one of
+    several gateways, as its field `sync` says."""
 
     def __init__(self, speaks='http1', log=False, big=False, routes=0, config=None, reload=False, auth=None,
-                 limit=0):
-        self.auth, self.limit = auth, limit
+                 limit=0, shared=None):
+        self.auth, self.limit, self.shared = auth, limit, shared
         self.speaks, self.log, self.big, self.routes = speaks, log, big, routes
         self.config, self.reload = config, reload
 
@@ -111,6 +112,7 @@ class Proxy:
         certificate, self.identity = identity
         self.setup, self.folder, self.core, self.certificate = setup, folder, core, certificate
         self.logs = origins['http1']  # takes syslog, too
+        self.store = origins.get('redis')
         self.origin = origins['grpc' if setup.speaks == 'grpc' else 'http1']
         self.port = free_port()
         self.process = None
@@ -443,6 +445,9 @@ routes:
     def checks(self):
         """The authenticator, and what a route says of it."""
         auth, who = self.setup.auth, self.identity
+        if self.setup.shared:  # never reached, of one key
+            return (f'state: {{shared: "redis://127.0.0.1:{self.store}"}}',
+                    f', rate_limit: {{rate: 1000000/s, key: all, sync: {self.setup.shared}}}')
         if not auth:
             return '', ''
         headers = 'headers: {X-User-ID: "${claim.sub}"}'

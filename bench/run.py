@@ -96,7 +96,7 @@ SCENARIOS |= {
 CEL = 'CEL, one evaluation'
 LIMIT = 'a rate limit in one gateway, one request'
 SPECIAL = ['api_key', 'limit_added', 'routes', 'idle', 'idle_tls', 'idle_h2', 'idle_ws', 'start', 'reload', 'reloads', 'cel',
-           'limit']
+           'limit', 'shared_limit']
 HELD = {  # idle connections: what, kind of hold.py, setup, how many, at most so many bytes each (0: stated)
     'idle_tls': ('idle HTTPS connections', 'tls', Setup('tls'), 4000, 14 * 1024),
     'idle_h2': ('idle HTTP/2 connections', 'h2', Setup('h2c'), 1000, 0),
@@ -116,7 +116,7 @@ class Bench:
         self.names = self.o.proxies.split(',')
         self.running = {}
         self.result = {'scenarios': {}}
-        self.origin = self.grpc = None
+        self.origin = self.grpc = self.store = None
 
     # --- processes
 
@@ -142,6 +142,14 @@ class Bench:
         self.grpc = subprocess.Popen(
             [proxies.find('nghttpd'), '--no-tls', '-d', os.path.join(self.tmp, 'grpc'), '-m', '1000',
              '--trailer', 'grpc-status: 0', str(port)],
+            stdout=subprocess.DEVNULL, preexec_fn=self.on_load_core)
+        proxies.wait_port(port)
+
+    def start_store(self):
+        """A Redis that keeps nothing on disk."""
+        port = self.origin_ports['redis'] = proxies.free_port()
+        self.store = subprocess.Popen(
+            [proxies.find('redis-server'), '--port', str(port), '--bind', '127.0.0.1', '--save', '', '--dir', self.tmp],
             stdout=subprocess.DEVNULL, preexec_fn=self.on_load_core)
         proxies.wait_port(port)
 
@@ -182,7 +190,7 @@ class Bench:
 
     def close(self):
         self.stop_proxies()
-        for origin in (self.origin, self.grpc):
+        for origin in (self.origin, self.grpc, self.store):
             if origin:
                 origin.kill()
                 origin.wait()
@@ -291,6 +299,22 @@ class Bench:
             mine = out['sluice']['added_us']
             verdicts = [verdict(f'{mine:+.2f} us', mine <= most, f'at most +{most} us')]
         self.keep(name, what, out, verdicts)
+
+    def run_shared_limit(self):
+        """What a rate limit over several gateways adds at 20,000 requests a second: each asks Redis, or leases."""
+        if 'sluice' not in self.names:
+            return
+        self.start_store()
+        what = 'a rate limit shared by Redis, at 20,000 req/s'
+        rounds = self.rounds({label: ('sluice', Setup(shared=sync), '-c 64 -r 20000 -u /1k')
+                              for label, sync in (('none', None), ('exact', 'exact'), ('lease', 'lease'))})
+        print_rounds(what, rounds, {}, [])
+        out, verdicts = {'sluice': {'cpu_us_none': rounds['none']['cpu_us']}}, []
+        for sync in ('exact', 'lease'):
+            added = statistics.median(b - a for a, b in zip(rounds['none']['rounds'], rounds[sync]['rounds']))
+            out['sluice'] |= {f'cpu_us_{sync}': rounds[sync]['cpu_us'], f'added_us_{sync}': added}
+            verdicts.append(verdict(f'{sync} {added:+.2f} us', added <= 3, 'at most +3 us'))
+        self.keep('shared_limit', what, out, verdicts)
 
     def keep(self, name, what, out, verdicts):
         print_facts(what, out, verdicts)

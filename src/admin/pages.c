@@ -88,6 +88,7 @@ void page_metrics(struct text *t, const struct snapshot *s) {
     page_limits_metrics(t);
     page_gates_metrics(t, s);
     page_quotas_metrics(t);
+    page_shared_limits_metrics(t);
 }
 
 /* /status */

@@ -26,4 +26,6 @@ void page_gate_status(struct text *t, const struct service_conf *c);
 void page_gate_text(struct text *t, const struct service_conf *c);
 /* quotas_page.c */
 void page_quotas_metrics(struct text *t);
+/* shared_limits_page.c */
+void page_shared_limits_metrics(struct text *t);
 void page_routes(struct text *t, const struct snapshot *s);

@@ -55,6 +55,11 @@ static struct span id(struct arena *a, const struct filter *f, const struct rate
                             : base;
 }
 
+static const char *failure(const struct rate_limit_conf *c) {
+    static const char *const text[] = {"this gateway's share of it", "all pass", "all are refused"};
+    return text[c->on_failure];
+}
+
 static bool shared(const struct explained *e, const struct rate_limit_conf *c) {
     return c->scope == LIMIT_SHARED && e->s->state && e->s->state->kind != STATE_MEMORY;
 }
@@ -83,6 +88,7 @@ static void print_one(const struct visit *v, const struct rate_limit_conf *c, st
                (unsigned long long)shared_limit_lease(c, 1));
     else
         printf(LINE "counts for all gateways together\n", "");
+    printf(LINE "while the shared state is away: %s\n", "", failure(c));
 }
 
 static void put_one(const struct visit *v, const struct rate_limit_conf *c, struct span plan) {

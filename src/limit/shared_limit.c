@@ -278,8 +278,8 @@ static void question(struct waiting *w, uint64_t extra) {
     w->redis.ops = &w->ops;
     w->redis.ready = answered;
     enum redis_failure why;
+    count_add(shared_counts_here(w->limit)->asked, 1);
     if (redis_ask(w->limit->redis, &w->redis, &why)) {
-        count_add(shared_counts_here(w->limit)->asked, 1);
         op_start(a->ops, &a->op, cancelled);
         a->part = w;
         return;

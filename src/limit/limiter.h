@@ -24,7 +24,8 @@ struct limit_answer {
     enum limit_verdict verdict;
     unsigned window;           /* that refused, or has least left: place in conf->rate */
     uint64_t limit, remaining; /* of that window, in costs: burst (GCRA) or count; left now */
-    uint64_t wait_ns;          /* until it may be tried again, or goes on */
+    uint64_t wait_ns;          /* until it may be tried again (UINT64_MAX: it costs more than ever
+                                * comes at once), or goes on */
     uint64_t reset_ns;         /* until all is there again */
     bool away;                 /* judged by on_failure, the store being away */
 };

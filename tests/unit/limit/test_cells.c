@@ -226,6 +226,38 @@ static void a_race_gives_nothing_for_free(void **state) {
     cells_unref(racing);
 }
 
+static bool owe_less(struct cell_change *c, uint64_t value, uint64_t *next) {
+    *next = value - 15;
+    return c->own;
+}
+static void others_find_another_place(struct charge *g) {
+    (void)g;
+    struct cell_change c = {.change = owe_less, .rule = &rule, .hash = hash_of(2), .now = 100};
+    assert_true(cells_change(racing, &c)); /* now this one owes least: 5 */
+    for (unsigned i = 0; i < 6; i++)
+        raced += add(racing, 7, 100, 1, 100);
+}
+
+/* Both cells owe: the key owes both, and who had to leave finds what he owed. */
+static void two_cells_that_owe(void **state) {
+    (void)state;
+    racing = cells_get(SPAN("race"), 4);
+    raced = 0;
+    for (uint64_t k = 1; k <= 4; k++)
+        add(racing, k, 100, 10 * k, 1000);
+    struct charge c = charge_of(7, 100, 1);
+    c.before = others_find_another_place;
+    assert_true(cells_change(racing, &c.change));
+    assert_int_equal(raced, 6);
+    assert_int_equal(owed(racing, 7, 100), (5 + 6) + 10 + 1);
+    assert_int_equal(owed(racing, 1, 100), 10);
+    assert_int_equal(owed(racing, 3, 100), 30);
+    assert_int_equal(owed(racing, 4, 100), 40);
+    assert_true(cells_forget(racing, hash_of(7)));
+    assert_false(cells_forget(racing, hash_of(7)));
+    cells_unref(racing);
+}
+
 /* ---- any order ---- */
 
 static uint64_t seed;
@@ -417,6 +449,7 @@ int main(void) {
         cmocka_unit_test(strange_hashes),
         cmocka_unit_test(two_cells_become_one),
         cmocka_unit_test(a_race_gives_nothing_for_free),
+        cmocka_unit_test(two_cells_that_owe),
         cmocka_unit_test(never_too_much_in_a_table_too_small),
         cmocka_unit_test(threads_share_exactly),
         cmocka_unit_test(a_crowd_gets_no_more),

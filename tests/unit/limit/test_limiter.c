@@ -404,6 +404,28 @@ static void a_refund_of_the_forgotten(void **state) {
     limit_free(l);
 }
 
+static uint64_t left(struct limit *l, const char *key) {
+    struct limit_ask look = ask_of(l, key, 0);
+    assert_true(limiter_ask(&look));
+    return look.answer.remaining;
+}
+
+static void a_refund_of_the_evicted(void **state) {
+    (void)state;
+    static const char *const keys[] = {"b", "c", "d", "e"};
+    const struct schema_rate rate = {10, 60000};
+    struct limit *l = limit_of(&(struct rate_limit_conf){.rate = &rate, .rates = 1, .keys = 4});
+    struct limit_ask a = ask_of(l, "a", 2);
+    assert_true(limiter_ask(&a));
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(ask(l, keys[i], 3), A);
+    assert_int_equal(ask(l, "e", 1), A); /* in the place of a, with what a has used */
+    limiter_refund(&a);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(left(l, keys[i]), 7);
+    limit_free(l);
+}
+
 static void corrections(void **state) {
     (void)state;
     const struct schema_rate rate = {10, 10000};
@@ -700,7 +722,7 @@ static void parts_of_a_limit(void **state) {
     struct limit *l = gcra(9, 1000, 9);
     struct limit_ask a = ask_of(l, "k", 1);
     unsigned let = 0;
-    a.hash = hash_span(a.key); /* as limiter_ask does */
+    a.hash = hash_span(a.key);           /* as limiter_ask does */
     for (unsigned i = 0; i < 300; i++) { /* 3 s */
         pass(10 * MS);
         limiter_judge(&a, 3);
@@ -854,6 +876,7 @@ int main(void) {
         T(a_late_refund_gives_nothing),
         T(a_refund_after_the_edge),
         T(a_refund_of_the_forgotten),
+        T(a_refund_of_the_evicted),
         T(corrections),
         T(never_more_and_hardly_less),
         T(refunds_keep_to_the_limit),

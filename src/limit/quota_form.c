@@ -56,6 +56,7 @@ static const struct schema_type plans = {.kind = SCHEMA_MAP,
                                          .of = &plan_type,
                                          .size = sizeof(struct quota_plan),
                                          .name_at = offsetof(struct quota_plan, name),
+                                         .refers = REFERS_PLAN,
                                          .what = "a map of plans"};
 
 static const struct schema_field fields[] = {

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The examples of docs/rate-limits.md, by a running gateway: each request in turn, and the status that it gets."""
+"""The examples of docs/rate-limits.md and docs/quotas.md, by a running gateway: each request in turn, and the status that it gets."""
 import base64
 import hashlib
 import hmac
@@ -31,26 +31,26 @@ consumers:
 NO_PLANS = 'plans: {free: {}, gold: {}}\n'
 
 
-def page():
-    with open(os.path.join(ROOT, 'docs', 'rate-limits.md'), encoding='utf-8') as f:
+def page(name):
+    with open(os.path.join(ROOT, 'docs', name), encoding='utf-8') as f:
         return f.read()
 
 
-def examples():
+def examples(of):
     """(name, routes, requests, what stands beside routes)."""
-    found, name = [], ''
+    found, name, text = [], '', page(of)
     for head, plans, routes, requests in re.findall(
-            r'^##+ ([^\n]*)$|^```yaml example( plans)?\n(.*?)^```\n```requests\n(.*?)^```', page(), re.M | re.S):
+            r'^##+ ([^\n]*)$|^```yaml example( plans)?\n(.*?)^```\n```requests\n(.*?)^```', text, re.M | re.S):
         name = head or name
         if routes:
-            found.append((f'{name} {len(found) + 1}', routes, requests, of_page('plans') if plans else NO_PLANS))
-    equal(len(found), page().count('```yaml example'), 'every example has requests')
+            found.append((f'{of} {name} {len(found) + 1}', routes, requests, of_page(text, 'plans') if plans else NO_PLANS))
+    equal(len(found), text.count('```yaml example'), 'every example has requests')
     return found
 
 
-def of_page(key):
+def of_page(text, key):
     """A top-level key that the page shows."""
-    return re.search(rf'^{key}:\n(?:  .*\n)+', page(), re.M)[0]
+    return re.search(rf'^{key}:\n(?:  .*\n)+', text, re.M)[0]
 
 
 def b64(data):
@@ -82,7 +82,7 @@ def request(line):
     return int(times or 1), '\r\n'.join([f'{method} {path} HTTP/1.1', 'Host: gw.test', *headers, '', '']).encode() + body, int(status)
 
 
-@test(examples())
+@test(examples('rate-limits.md') + examples('quotas.md'))
 def example(row):
     _, routes, requests, more = row
     text = HEAD + more + 'routes:\n' + ''.join('  ' + line + '\n' for line in routes.splitlines())

@@ -106,6 +106,11 @@ static enum verdict judge(struct quota_step *q) {
     return NEXT;
 }
 
+static void ready(struct quota_ask *a) {
+    struct quota_step *q = container_of(a, struct quota_step, ask);
+    exchange_resume(q->step.x, judge(q));
+}
+
 static const struct filter_ops ops; /* below */
 
 /* A named quota may be met twice on one way, by group and route: a request counts once. */
@@ -128,9 +133,10 @@ static enum verdict ask(struct quota_step *q) {
     if (x->told && counted_before(q))
         return NEXT;
     q->ask.cost = c->cost_fixed ? c->cost_fixed : asker_cost(c->cost, x);
+    q->ask.ops = &q->step.ops;
+    q->ask.ready = ready;
     q->asked = true;
-    quota_take(x, &q->ask);
-    return judge(q);
+    return quota_take(x, &q->ask) ? judge(q) : WAIT;
 }
 
 static enum verdict request(struct step *s) {
@@ -173,8 +179,8 @@ static void correct(struct quota_step *q, int64_t by) {
 
 static enum verdict response(struct step *s) {
     struct quota_step *q = of(s);
-    if (!q->asked)
-        return NEXT;
+    if (!q->told.window)
+        return NEXT; /* not asked, or never answered */
     if (q->counted && refused_elsewhere(s->x))
         correct(q, -(int64_t)q->ask.cost);
     else if (q->counted && q->conf->cost_after)

@@ -1,8 +1,9 @@
-#include "limit/quota.h"
+#include "limit/quota_in.h"
 #include "base/env.h"
 #include "core/lasting.h"
 #include "core/thread.h"
 #include "limit/quota_store.h"
+#include "shared/redis.h"
 
 struct quota_stats { /* lasting, by the quota's id */
     struct {
@@ -16,13 +17,23 @@ static const struct lasting_kind stats_kind = {.name = "quota counts",
 /* ---- attaching --------------------------------------------------------------------------------
  */
 
-static void attach_one(struct quota_conf *c, struct span id) {
+/* The table keeps the store for as long as it lives, whichever limits come and go. */
+static void share(struct quota_table *t, const struct snapshot *s, struct redis *redis) {
+    if (t->redis == redis)
+        return;
+    redis_detach(t->redis);
+    t->redis = redis ? redis_attach(s->state) : NULL;
+}
+
+static void attach_one(const struct snapshot *s, struct quota_conf *c, struct span id) {
     c->id = id;
+    c->redis = redis_attach(s->state);
     c->stats = lasting_get(&stats_kind, id);
     for (uint32_t i = 0; i < c->limits; i++) {
         struct quota_window *w = &c->window[i];
         w->table = quota_table_get(id, w->period, c->keys, &w->rule, c->time_zone);
         atomic_store_explicit(&w->table->limit, w->limit, memory_order_relaxed);
+        share(w->table, s, c->redis);
         if (!w->table->loaded)
             quota_store_load(w->table);
     }
@@ -34,19 +45,21 @@ static struct quota_plan *plans_of(struct quota_conf *c) {
 
 void quota_attach(struct snapshot *s, struct quota_conf *c, struct span place) {
     struct span id = c->name.n ? c->name : place;
-    (void)s;
     for (uint32_t i = 0; i < c->plans; i++) {
         struct quota_conf *p = &plans_of(c)[i].conf;
-        attach_one(p, !c->limits && p->name.n ? p->name : id);
+        attach_one(s, p, !c->limits && p->name.n ? p->name : id);
     }
-    attach_one(c, id); /* last: its limit is the one to show of keys that were not yet asked for */
+    attach_one(s, c,
+               id); /* last: its limit is the one to show of keys that were not yet asked for */
 }
 
 static void detach_one(struct quota_conf *c) {
     for (uint32_t i = 0; i < c->limits; i++)
         if (c->window[i].table)
             quota_table_leave(c->window[i].table);
+    redis_detach(c->redis);
     lasting_unref(c->stats);
+    c->redis = NULL;
     c->stats = NULL;
 }
 
@@ -59,7 +72,7 @@ void quota_detach(struct quota_conf *c) {
 /* ---- counting: all limits or none -------------------------------------------------------------
  */
 
-static void tell(struct quota_ask *a, unsigned i, uint64_t used, bool fits) {
+void quota_tell(struct quota_ask *a, unsigned i, uint64_t used, bool fits) {
     const struct quota_window *w = &a->conf->window[i];
     uint64_t left = used < w->limit ? w->limit - used : 0;
     if (a->verdict == QUOTA_REFUSED && fits)
@@ -81,7 +94,7 @@ static bool fits_all(struct quota_ask *a) {
         const struct quota_window *w = &c->window[i];
         (void)quota_table_take(w->table, &a->hashed, &a->period[i], 0, w->limit, &used);
         bool fits = used <= w->limit && a->cost <= w->limit - used;
-        tell(a, i, used, fits);
+        quota_tell(a, i, used, fits);
     }
     return a->verdict != QUOTA_REFUSED;
 }
@@ -92,7 +105,7 @@ static bool take_all(struct quota_ask *a) {
     for (unsigned i = 0; i < c->limits; i++) {
         const struct quota_window *w = &c->window[i];
         bool fits = quota_table_take(w->table, &a->hashed, &a->period[i], a->cost, w->limit, &used);
-        tell(a, i, used, fits);
+        quota_tell(a, i, used, fits);
         for (unsigned k = 0; !fits && k < i; k++)
             (void)quota_table_add(c->window[k].table, &a->hashed, &a->period[k], -(int64_t)a->cost);
         if (!fits)
@@ -101,7 +114,18 @@ static bool take_all(struct quota_ask *a) {
     return true;
 }
 
-void quota_take(struct exchange *x, struct quota_ask *a) {
+void quota_take_here(struct quota_ask *a) {
+    a->verdict = QUOTA_ALLOWED;
+    if (!a->cost || a->conf->limits > 1) { /* so that a refusal by one limit takes nothing of the
+                                            * others, even for a moment */
+        if (!fits_all(a) || !a->cost)
+            return;
+        a->verdict = QUOTA_ALLOWED;
+    }
+    (void)take_all(a);
+}
+
+bool quota_take(struct exchange *x, struct quota_ask *a) {
     struct thread *t = x->thread;
     const struct quota_conf *c = a->conf;
     int64_t now = thread_wall_ns(t, t->loop.now) / 1000000000;
@@ -109,19 +133,18 @@ void quota_take(struct exchange *x, struct quota_ask *a) {
     a->verdict = QUOTA_ALLOWED;
     for (unsigned i = 0; i < c->limits; i++)
         a->period[i] = quota_table_period(c->window[i].table, t->index, now);
-    if (!a->cost || (c->limits > 1 && !fits_all(a))) {
-        if (!a->cost)
-            (void)fits_all(a);
-        return; /* a refusal by one limit takes nothing of the others, even for a moment */
-    }
-    a->verdict = QUOTA_ALLOWED;
-    (void)take_all(a);
+    if (unlikely(c->redis != NULL))
+        return quota_take_shared(a);
+    quota_take_here(a);
+    return true;
 }
 
 void quota_add(struct quota_ask *a, int64_t n) {
     for (unsigned i = 0; i < a->conf->limits; i++) {
         const struct quota_window *w = &a->conf->window[i];
         uint64_t used = quota_table_add(w->table, &a->hashed, &a->period[i], n);
+        if (a->conf->redis && !a->away)
+            quota_add_shared(a, i, n);
         if (i == a->window)
             a->remaining = used < w->limit ? w->limit - used : 0;
     }
@@ -177,8 +200,13 @@ struct putting {
 
 static void put_table(struct quota_table *t, void *ctx) {
     struct putting *p = ctx;
-    if (!p->id.n || span_eq(p->id, t->id))
-        p->count += quota_table_put(t, p->key, wall_seconds(), p->used);
+    if (p->id.n && !span_eq(p->id, t->id))
+        return;
+    int64_t now = wall_seconds();
+    struct period period = quota_table_period(t, QUOTA_THREADS - 1, now);
+    p->count += quota_table_put(t, p->key, now, p->used);
+    if (t->redis)
+        quota_put_shared(t, p->key, &period, p->used);
 }
 
 unsigned quota_put(struct span id, struct span key, uint64_t used) {

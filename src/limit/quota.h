@@ -15,8 +15,7 @@
 #pragma once
 #include "core/told.h"
 #include "limit/quota_table.h"
-
-struct redis;
+#include "limit/shared_counter.h"
 
 enum { QUOTA_LIMITS_MAX = 4 };
 
@@ -85,19 +84,25 @@ enum quota_verdict {
 struct quota_ask {
     /* filled by who asks */
     const struct quota_conf *conf;
-    struct span key; /* lives until the answer */
-    uint64_t cost;   /* 0: only look */
+    struct span key;                    /* lives until the answer */
+    uint64_t cost;                      /* 0: only look */
+    struct list *ops;                   /* where it waits; cancelled with them */
+    void (*ready)(struct quota_ask *a); /* after quota_take said false; from the loop */
     /* the answer */
     enum quota_verdict verdict;
     unsigned window; /* that refused, or has the smallest share left */
     uint64_t remaining;
-    bool away;
+    bool away;                              /* judged without the shared state */
     struct period period[QUOTA_LIMITS_MAX]; /* in which it was counted */
+    /* its own */
     struct quota_key hashed;
+    struct shared_counter_ask shared;
+    unsigned at; /* the limit that is asked now */
 };
 
-/* Now, in this gateway. */
-void quota_take(struct exchange *x, struct quota_ask *a);
+/* True: the answer is there. False: it waits (for the shared state); ready() follows unless it is
+ * cancelled. */
+must_use bool quota_take(struct exchange *x, struct quota_ask *a);
 /* Adds (or gives back) in the periods in which it was counted, whatever the limit says. */
 void quota_add(struct quota_ask *a, int64_t n);
 /* Seconds until the period of the answer's window ends. */
@@ -111,8 +116,8 @@ struct quota_state {
     uint64_t used, limit; /* as the key was last asked with */
     int64_t from, to;     /* seconds since the epoch */
 };
-/* Every key that has used something in its present period. `id` empty: of every quota. Counted here
- * alone: what is shared, the store of all gateways has. */
+/* Every key that has used something in its present period. `id` empty: of every quota. With shared
+ * state it is what all gateways had used when this one was told last. */
 void quota_walk(struct span id, void (*fn)(void *ctx, const struct quota_state *), void *ctx);
 /* What the key has used in the present period is now so much (0: nothing); in how many periods.
  * `id` empty: of every quota. */

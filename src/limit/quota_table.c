@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "core/lasting.h"
 #include "expr/lib_zone.h"
+#include "shared/redis.h"
 
 enum { FREE = 0, GIVEN_BACK = 1, CLOSING = 3, PROBES = 64, SWEEP_S = 60 };
 /* Tags of keys have bit 1 and not bit 0. */
@@ -37,13 +38,18 @@ struct change {
     int64_t add;
     uint64_t limit; /* UINT64_MAX: whatever it comes to */
     bool same;      /* only if the word is of this period */
+    uint64_t least; /* not 0: nothing is added, but it is at least so much */
     uint64_t used;  /* told */
 };
 
 static bool next_word(uint64_t word, int64_t period, struct change *c, uint64_t *next) {
     uint64_t used = counted(word, period);
     c->used = used;
-    if (c->add >= 0) {
+    if (c->least) {
+        if (used >= c->least)
+            return false;
+        used = c->least;
+    } else if (c->add >= 0) {
         uint64_t n = (uint64_t)c->add;
         if (c->limit != UINT64_MAX && (used > c->limit || n > c->limit - used))
             return false;
@@ -211,7 +217,7 @@ static bool change_key(struct quota_table *t, const struct quota_key *k, int64_t
         if (likely(still(t, e, tag_of(k->hash))))
             return done;
         struct change back = {.add = -c->add, .limit = UINT64_MAX, .same = true};
-        if (done)
+        if (done && !c->least)
             (void)change_word(word_in(e, period), period, &back);
     }
 }
@@ -240,6 +246,13 @@ uint64_t quota_table_add(struct quota_table *t, const struct quota_key *k, const
     struct change c = {.add = n, .limit = UINT64_MAX, .same = true};
     (void)change_key(t, k, p->index, &c);
     return c.used;
+}
+
+void quota_table_raise(struct quota_table *t, const struct quota_key *k, const struct period *p,
+                       uint64_t used) {
+    struct change c = {.limit = UINT64_MAX, .least = used};
+    if (used)
+        (void)change_key(t, k, p->index, &c);
 }
 
 struct period quota_table_period(struct quota_table *t, unsigned thread, int64_t now) {
@@ -273,6 +286,7 @@ static void close_table(void *obj) {
     for (uint32_t i = 0; t->entry && i < t->places; i++)
         mem_free(atomic_load(&t->entry[i].key));
     mem_free(atomic_load(&t->others.key));
+    redis_detach(t->redis);
     if (t->places) {
         mem_unmap(t->tag, t->places * sizeof *t->tag);
         mem_unmap(t->entry, t->places * sizeof *t->entry);

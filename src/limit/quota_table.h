@@ -20,6 +20,8 @@
 #include "limit/period.h"
 #include <stdatomic.h>
 
+struct redis; /* shared/redis.h */
+
 enum { QUOTA_THREADS = 64, QUOTA_KEY_MAX = 200 };
 #define QUOTA_USED_MAX ((1ull << 48) - 1)
 
@@ -52,8 +54,9 @@ struct quota_table {
     _Atomic(struct quota_entry *) changed;
     struct period seen[QUOTA_THREADS]; /* as each thread last computed it */
     /* control */
-    struct list node;  /* of all tables */
-    atomic_uint users; /* limits of snapshots that hold it; given up by any thread */
+    struct list node;    /* of all tables */
+    atomic_uint users;   /* limits of snapshots that hold it; given up by any thread */
+    struct redis *redis; /* where state is shared: for who puts counts right */
     bool full_told;
     bool loaded; /* what the store has of it is in (limit/quota_store.h) */
     int64_t swept_at;
@@ -89,6 +92,10 @@ bool quota_table_take(struct quota_table *t, const struct quota_key *k, const st
  * Returns what is used then. */
 uint64_t quota_table_add(struct quota_table *t, const struct quota_key *k, const struct period *p,
                          int64_t n);
+
+/* What is used is at least so much. */
+void quota_table_raise(struct quota_table *t, const struct quota_key *k, const struct period *p,
+                       uint64_t used);
 
 /* control: the entries that were changed, each once; their list is empty then. */
 void quota_table_changed(struct quota_table *t,

@@ -20,6 +20,7 @@ import tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 from gateway import Closed, Gateway, Upstream, answer, run as sluice, wait_until
 from process import serving
+from redis import Redis
 from tap import contains, equal, run, skip, test
 try:
     from web_client import connect
@@ -427,6 +428,53 @@ def subprocess_as_nobody(folder):
     except subprocess.TimeoutExpired:
         raise AssertionError('it runs') from None
     return done.returncode, done.stderr.decode()
+
+
+# ---- several gateways ----------------------------------------------------------------------------
+
+def shared(url, on_failure='local', limit='6/month'):
+    quota = BY_USER.replace('3/month', limit).replace('name: users', f'name: users, on_failure: {on_failure}')
+    with_state = f'state: {{shared: {{url: "{url}", timeout: 2s}}}}\n'
+    return Counted('{name: shop, match: {path: "/*"}, to: a, quota: ' + quota + '}', with_state + NO_PLANS, store=False)
+
+
+def counters(store):
+    return sorted(store.command('GET', k) for k in store.command('KEYS', '*count*'))
+
+
+@test
+def gateways_count_together():
+    with Redis() as store, shared(store.url()) as one, shared(store.url()) as two, shared(store.url()) as three:
+        gateways = (one, two, three)
+        statuses = [g.status('/', ANN) for _ in range(3) for g in gateways]
+        equal(statuses, [200] * 6 + [429] * 3)
+        equal([g.status('/', BOB) for g in gateways], [200] * 3)
+        equal(counters(store), ['3', '6'])
+        assert all(store.command('PTTL', k) > 0 for k in store.command('KEYS', '*count*'))
+        equal(items(two.gw.get('/', ANN).header('ratelimit'))['users']['r'], 0)
+        refused = two.gw.get('/', ANN)
+        assert int(refused.header('retry-after')) > 0
+        done = sluice('check', '-c', one.gw.config_path)
+        assert b'W0140' not in done.stdout + done.stderr, 'the shared store keeps it'
+
+
+@test
+def several_limits_are_all_or_nothing_together():
+    with Redis() as store, shared(store.url(), limit='[5/day, 2/year]') as one, \
+            shared(store.url(), limit='[5/day, 2/year]') as two:
+        equal([g.status('/', ANN) for g in (one, two, one, two)], [200, 200, 429, 429])
+        wait_until(lambda: counters(store) == ['2', '2'], 'what one of them refused is given back to the other')
+
+
+@test([('local', [200, 200, 429]), ('open', [200] * 3), ('closed', [503] * 3)])
+def when_the_shared_state_is_away(row):
+    on_failure, wanted = row
+    with Redis() as store, shared(store.url(), on_failure) as c:
+        equal(c.statuses(*[('/', ANN)] * 4), [200] * 4)
+        store.kill()
+        equal(c.statuses(*[('/', ANN)] * 3), wanted, 'it goes on from what all had used')
+        metrics = c.gw.metrics()
+        equal(metrics['sluice_quota_requests_total{quota="users",outcome="away"}'], 3)
 
 
 # ---- what people are told ------------------------------------------------------------------------

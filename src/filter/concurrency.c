@@ -153,9 +153,7 @@ static void retry_after(struct exchange *x, uint64_t ns) {
 
 static const char *const why[] = {[TURN_FULL] = "under way, and no place in the queue",
                                   [TURN_LATE] = "under way, and no turn in time",
-                                  [TURN_DISPLACED] =
-                                      "under way, and the place in the queue went to a higher "
-                                      "priority"};
+                                  [TURN_DISPLACED] = "under way, and a higher class came"};
 
 static void tell_log(struct step *s) {
     const struct concurrency_conf *c = s->filter->conf;

@@ -189,6 +189,8 @@ static enum resp_result list(struct resp *r, struct span line) {
 
 static enum resp_result item(struct resp *r) {
     size_t from = r->searched > r->at ? r->searched : r->at;
+    if (r->at < r->n && !memchr("$:*+-", r->p[r->at], 5))
+        return RESP_BAD; /* no need to wait for the end of its line */
     const char *end = r->n > from ? memchr(r->p + from, '\n', r->n - from) : NULL;
     if (!end) {
         r->searched = r->n;

@@ -34,7 +34,7 @@ _sluice() {
             return
         fi ;;
     eval) options='--with --cases --format' ;;
-    limits) options='top reset -c --limit --by -n --count --format' ;;
+    limits) options='top quotas reset -c --limit --by -n --count --format' ;;
     hash) options='key password argon2id bcrypt yescrypt' ;;
     schema|help) options= ;;
     esac

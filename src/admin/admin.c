@@ -125,6 +125,7 @@ static const struct door doors[] = {
     {"/routes", page_routes, json, NULL, METHOD_GET},
     {"/limits", NULL, NULL, limits_page, METHOD_GET},
     {"/limits/top", NULL, NULL, limits_top, METHOD_GET},
+    {"/limits/quotas", NULL, NULL, limits_quotas, METHOD_GET},
     {"/limits/reset", NULL, NULL, reset, METHOD_POST},
     {"/livez", NULL, NULL, livez, METHOD_GET},
     {"/readyz", NULL, NULL, readyz, METHOD_GET},

@@ -4,7 +4,7 @@
  *     GET /metrics   Prometheus text            GET /livez    200 while the control loop turns
  *     GET /status    JSON; text by Accept       GET /readyz   200, or 503 while it drains
  *     GET /routes    JSON                       POST /reload  JSON or text with the diagnostics
- *     GET /limits, /limits/top; POST /limits/reset: limits_top.h
+ *     GET /limits, /limits/top, /limits/quotas; POST /limits/reset: limits_top.h
  *
  * It is a back like any other, on the control thread, behind the ordinary front; the listener is on
  * loopback or a unix socket only. A Host that names neither is refused (DNS rebinding), and so is a

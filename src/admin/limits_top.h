@@ -1,10 +1,12 @@
 /*
- * limits_top - GET /limits, GET /limits/top and POST /limits/reset of the admin listener.
+ * limits_top - what the admin listener tells of limits, and POST /limits/reset.
  *
- *     /limits                    every limit with its counts
+ *     /limits                    every rate limit, quota and concurrency limit with its counts
  *     /limits/top?limit=&n=&by=  its hottest keys (of every limit without `limit`), n at most 100,
  *                                by asks or refused; the counts are estimates (limit/hot.h)
- *     /limits/reset?key=&limit=  forgets what the key has used
+ *     /limits/quotas?limit=&key=&n=  what keys have used of quotas, the fullest first
+ *     /limits/reset?key=&limit=  forgets what the key has used of rate limits; of a quota where
+ *                                that is named
  *
  * JSON; a table for who asks for text/plain. Keys are what clients sent: escaped in both. Thread:
  * the control thread.
@@ -14,5 +16,6 @@
 
 void limits_page(struct answer *a);
 void limits_top(struct answer *a);
+void limits_quotas(struct answer *a);
 /* By who is no browser: the caller has looked (from_browser). */
 void limits_reset(struct answer *a);

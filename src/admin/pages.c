@@ -236,6 +236,7 @@ void page_status(struct text *t, const struct snapshot *s) {
     status_config(t, s);
     status_counts(t, &totals);
     status_load(t, &totals);
+    page_limits_status(t);
     status_listeners(t, s);
     status_services(t, s);
     page_keys_status(t);

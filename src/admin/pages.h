@@ -20,6 +20,9 @@ void page_state_status(struct text *t);
 void page_state_text(struct text *t);
 /* limits_page.c */
 void page_limits_metrics(struct text *t);
+/* limits_list.c */
+void page_limits_status(struct text *t);
+void page_limits_text(struct text *t);
 /* gate_page.c */
 void page_gates_metrics(struct text *t, const struct snapshot *s);
 void page_gate_status(struct text *t, const struct service_conf *c);

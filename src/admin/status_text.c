@@ -195,6 +195,7 @@ void page_status_text(struct text *t, const struct snapshot *s) {
     listeners(t, s);
     counts(t, &totals);
     load(t, &totals);
+    page_limits_text(t);
     faults(t, &totals);
     logs(t, &totals);
     services(t, s);

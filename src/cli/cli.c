@@ -50,10 +50,15 @@ const struct command commands[] = {
     {"status", "", "show the state of the running gateway",
      "It asks the admin listener of the configuration.", OPTION_CONFIG | OPTION_FORMAT, 0, 0,
      cli_ask_status},
-    {"limits", "[top | reset KEY]", "show the rate limits of the running gateway, and their keys",
+    {"limits", "[top | quotas [KEY] | reset KEY]",
+     "show the limits of the running gateway, and their keys",
      "Alone: each limit and what became of requests. top: the keys that ask most (or, --by "
      "refused, are\n"
-     "refused most), by estimate. reset KEY: forgets what a key has used, as top writes it.\n"
+     "refused most), by estimate. quotas: what keys (or this one) have used of quotas, the fullest "
+     "first.\n"
+     "reset KEY: forgets what a key has used of rate limits, as top writes it; of a quota where "
+     "--limit\n"
+     "names that.\n"
      "Example: sluice limits top --limit login -n 20",
      OPTION_CONFIG | OPTION_FORMAT | OPTION_LIMITS, 0, 2, cli_limits},
     {"help", "[CODE or COMMAND]", "explain a command, or an error by its code",

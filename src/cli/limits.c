@@ -28,21 +28,38 @@ static int refused(const struct ask_answer *a, const struct cli *c) {
     return CLI_FAILED;
 }
 
-/* {"key":"..","forgotten":2} */
+/* {"key":"..","shared_limits":1,"forgotten":2} */
+static uint64_t number_of(struct span body, struct span mark) {
+    const char *at = memmem(body.p, body.n, mark.p, mark.n);
+    uint64_t n = 0;
+    if (!at)
+        return 0;
+    struct span rest = span_from(body, (size_t)(at - body.p) + mark.n);
+    size_t n_digits = 0;
+    while (n_digits < rest.n && rest.p[n_digits] >= '0' && rest.p[n_digits] <= '9')
+        n_digits++;
+    return parse_dec(span_of(rest.p, n_digits), UINT64_MAX, &n) ? n : 0;
+}
+
 static int forgotten(const struct cli *c, const struct ask_answer *a) {
-    struct span mark = SPAN("\"forgotten\":");
-    const char *at = memmem(a->body.p, a->body.n, mark.p, mark.n);
-    bool some = at && at + mark.n < a->body.p + a->body.n && at[mark.n] != '0';
+    uint64_t here = number_of(a->body, SPAN("\"forgotten\":"));
+    uint64_t shared = number_of(a->body, SPAN("\"shared_limits\":"));
+    const char *key = c->argument[1];
     if (c->call.json)
         fwrite(a->body.p, 1, a->body.n, stdout);
-    else if (some)
-        printf("forgotten: `%s` begins anew\n", c->argument[1]);
-    else
+    else if (here)
+        printf("forgotten in %llu window%s: `%s` begins anew\n", (unsigned long long)here,
+               here == 1 ? "" : "s", key);
+    if (!c->call.json && shared)
+        printf("the shared state was told to forget `%s`, in %llu limit%s\n", key,
+               (unsigned long long)shared, shared == 1 ? "" : "s");
+    if (!c->call.json && !here && !shared)
         fprintf(stderr,
-                "sluice: no limit knows a key `%s`; `sluice limits top` shows how keys are "
-                "written\n",
-                c->argument[1]);
-    return some ? CLI_FINE : CLI_FAILED;
+                "sluice: %s has counted a key `%s`; `sluice limits top` shows how keys are written "
+                "(a consumer's: consumer:NAME)%s\n",
+                c->limit ? "that limit never" : "no rate limit", key,
+                c->limit ? "" : ". A quota begins anew only with --limit");
+    return here || shared ? CLI_FINE : CLI_FAILED;
 }
 
 static int talk(struct cli *c, const struct snapshot *s, const char *path, bool reset) {
@@ -65,34 +82,54 @@ static int talk(struct cli *c, const struct snapshot *s, const char *path, bool 
     return fflush(stdout) == 0 ? code : CLI_FAILED;
 }
 
-/* False: told why. */
-static bool what(struct cli *c, struct str *path, bool *reset) {
+enum what { LIST, TOP, QUOTAS, RESET, WHATS };
+static const struct {
+    const char *name, *path;
+    unsigned arguments; /* at most, with the name */
+} whats[] = {{"", "/limits", 0},
+             {"top", "/limits/top", 1},
+             {"quotas", "/limits/quotas", 2},
+             {"reset", "/limits/reset", 2}};
+
+/* WHATS: told why. */
+static enum what find(struct cli *c) {
     const char *word = c->arguments ? c->argument[0] : "";
-    bool top = strcmp(word, "top") == 0;
-    *reset = strcmp(word, "reset") == 0;
-    if (*word && !top && !*reset)
-        return cli_misused(c, "`limits` is followed by nothing, top or reset, not `%s`", word),
-               false;
-    if (*reset != (c->arguments == 2))
-        return cli_misused(c, *reset ? "reset wants a KEY, as `limits top` writes it"
-                                     : "only reset takes a KEY"),
-               false;
-    if (!*word && (c->limit || c->by || c->count))
-        return cli_misused(c, "--limit, --by and -n belong to `limits top`"), false;
-    str_add(path, top ? SPAN("/limits/top") : *reset ? SPAN("/limits/reset") : SPAN("/limits"));
-    if (!put(path, "limit", c->limit) || (*reset && !put(path, "key", c->argument[1])) ||
-        (top && (!put(path, "by", c->by) || !put(path, "n", c->count))))
-        return cli_misused(c, "a key or limit has at most %d bytes", (int)VALUE_MAX), false;
+    enum what w = LIST;
+    while (w < WHATS && strcmp(word, whats[w].name) != 0)
+        w++;
+    if (w == WHATS || (c->arguments && !*word))
+        cli_misused(c, "`limits` is followed by nothing, top, quotas or reset, not `%s`", word);
+    else if (w == RESET && c->arguments != 2)
+        cli_misused(c, "reset wants a KEY, as `limits top` writes it");
+    else if (c->arguments > whats[w].arguments)
+        cli_misused(c, "only quotas and reset take a KEY");
+    else if (w == LIST && (c->limit || c->by || c->count))
+        cli_misused(c, "--limit, --by and -n belong to `limits top`");
+    else if ((w == RESET && c->count) || (w != TOP && c->by))
+        cli_misused(c, "%s belongs to `limits top`", c->by ? "--by" : "-n");
+    else
+        return w;
+    return WHATS;
+}
+
+/* False: told why. */
+static bool path_of(struct cli *c, enum what w, struct str *path) {
+    const char *key = w != TOP && c->arguments == 2 ? c->argument[1] : NULL;
+    str_add(path, span_z(whats[w].path));
+    bool fine = put(path, "limit", c->limit) && put(path, "key", key) && put(path, "by", c->by) &&
+                put(path, "n", c->count);
     str_char(path, 0);
-    return true;
+    if (!fine)
+        cli_misused(c, "a key or limit has at most %d bytes", (int)VALUE_MAX);
+    return fine;
 }
 
 int cli_limits(struct cli *c) {
     char room[PATH_MAX_BYTES];
     struct str path = str_on(room, sizeof room);
     struct diag_list diags;
-    bool reset;
-    if (!what(c, &path, &reset))
+    enum what w = find(c);
+    if (w == WHATS || !path_of(c, w, &path))
         return CLI_USAGE;
     diag_init(&diags, false);
     struct snapshot *s = cli_load(c, &diags, stderr);
@@ -102,7 +139,7 @@ int cli_limits(struct cli *c) {
                         "`admin: {address: 127.0.0.1:9901}` makes one\n");
         code = CLI_FAILED;
     } else if (s) {
-        code = talk(c, s, room, reset);
+        code = talk(c, s, room, w == RESET);
     }
     diag_finish(&diags);
     if (s)

@@ -17,6 +17,8 @@ admin: "127.0.0.1:@ADMIN@"
 routes:
   - {match: {path: /a}, respond: "ok", rate_limit: {rate: 3/h, key: '${header["x-who"]}', name: api}}
   - {match: {path: /b}, respond: "ok", rate_limit: {rate: 1000/h, key: '${header["x-who"]}'}}
+  - {match: {path: /q}, respond: "ok", quota: {limit: [4/day, 100/month], key: '${header["x-who"]}', name: paid}}
+  - {match: {path: /c}, respond: "ok", concurrency: {limit: 2}}
 '''
 
 
@@ -40,14 +42,63 @@ def listed():
     """every limit is listed with what became of requests"""
     with Gateway(CONFIG) as gw:
         equal(ask(gw, '/a', 'ann', 5), [200, 200, 200, 429, 429])
+        ask(gw, '/q', 'ann', 1)
         code, out, _ = limits(gw)
         equal(code, 0)
         rows = [line.split() for line in out.splitlines()]
-        contains(rows, ['3', '2', '0', '0', 'api'])
-        contains(rows, ['0', '0', '0', '0', 'route', '/b', 'rate_limit'])
+        contains(rows, ['3', '2', '0', '0', 'rate', 'api'])
+        contains(rows, ['0', '0', '0', '0', 'rate', 'route', '/b', 'rate_limit'])
+        contains(rows, ['1', '0', '-', '0', 'quota', 'paid'])
+        contains(rows, ['-', '0', '0', '-', 'concurrency', 'route', '/c', 'concurrency'])
         code, out, _ = limits(gw, '--format', 'json')
         found = {one['limit']: one for one in json.loads(out)['limits']}
         equal((found['api']['allowed'], found['api']['refused'], found['api']['windows']), (3, 2, 1))
+        equal([found[i]['kind'] for i in ('api', 'paid', 'route /c concurrency')], ['rate', 'quota', 'concurrency'])
+        equal((found['paid']['keys_in_use'], found['route /c concurrency']['in_flight']), (1, 0))
+
+
+@test
+def in_status():
+    """status has a line about limits, in text and JSON"""
+    with Gateway(CONFIG) as gw:
+        ask(gw, '/a', 'ann', 5)
+        ask(gw, '/q', 'ann', 7)
+        text = sluice('status', '-c', gw.config_path).stdout.decode()
+        contains(text, 'limits         2 rate limits, 1 quota, 1 concurrency limit: 5 refused\n')
+        told = json.loads(sluice('status', '-c', gw.config_path, '--format', 'json').stdout)
+        equal(told['limits'], {'rate_limits': 2, 'quotas': 1, 'concurrency_limits': 1, 'refused': 5})
+
+
+def used(gw, *args):
+    code, out, err = limits(gw, 'quotas', '--format', 'json', *args)
+    equal((code, err), (0, ''))
+    return [(q['limit'], q['period'], q['key'], q['used'], q['quota']) for q in json.loads(out)['quotas']]
+
+
+@test
+def quotas():
+    """what keys have used of quotas, the fullest first; one begins anew only where it is named"""
+    with Gateway(CONFIG) as gw:
+        ask(gw, '/q', 'ann', 5)
+        ask(gw, '/q', 'bob', 2)
+        ann = [('paid', 'day', 'ann', 4, 4), ('paid', 'month', 'ann', 4, 100)]
+        bob = [('paid', 'day', 'bob', 2, 4), ('paid', 'month', 'bob', 2, 100)]
+        equal(used(gw), [ann[0], bob[0], ann[1], bob[1]])
+        equal(used(gw, 'bob', '--limit', 'paid'), bob)
+        equal(used(gw, '-n', '1'), ann[:1])
+        equal(used(gw, 'nobody'), [])
+        code, out, _ = limits(gw, 'quotas')
+        equal(code, 0)
+        row = out.splitlines()[1].split()
+        equal((row[0], row[1], row[3:]), ('4', '4', ['"ann"', 'paid,', 'day']))
+        code, _, err = limits(gw, 'reset', 'ann')
+        equal(code, 1)
+        contains(err, 'A quota begins anew only with --limit')
+        equal(ask(gw, '/q', 'ann', 1), [429])
+        code, out, _ = limits(gw, 'reset', 'ann', '--limit', 'paid')
+        equal((code, out), (0, 'forgotten in 2 windows: `ann` begins anew\n'))
+        equal(ask(gw, '/q', 'ann', 1), [200])
+        equal(used(gw, 'bob'), bob)
 
 
 @test
@@ -87,9 +138,10 @@ def mistakes():
         code, _, err = limits(gw, 'top', '--limit', 'apj')
         equal(code, 1)
         contains(err, '`sluice limits` lists them')
-        for args, words in ((('tip',), 'top or reset'), (('reset',), 'wants a KEY'), (('top', 'x'), 'only reset'),
+        for args, words in ((('tip',), 'top, quotas or reset'), (('reset',), 'wants a KEY'), (('top', 'x'), 'only quotas and reset'),
                             (('--by', 'asks'), 'belong to `limits top`'), (('top', '--by', 'size'), 'asks or refused'),
-                            (('top', '-n', '0'), '1 to 100')):
+                            (('top', '-n', '0'), '1 to 100'), (('quotas', '--by', 'asks'), 'belongs to'),
+                            (('reset', 'x', '-n', '2'), 'belongs to')):
             code, _, err = limits(gw, *args)
             equal((args, code), (args, 2))
             contains(err, words)

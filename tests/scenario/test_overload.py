@@ -4,7 +4,6 @@
 The work is real: an expression that loops some thousand times for each request. Nothing is measured but
 counts, and what the gateway says of itself.
 """
-# suite: tsan
 import hashlib
 import os
 import re

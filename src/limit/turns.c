@@ -223,8 +223,10 @@ static bool queue_up(struct turn_queue *q, struct turn *t, const struct turn_ask
     struct turn_waiter *w = t->waiter = waiter_make(t, ask);
     if (!w)
         return false;
+    struct list *line = &q->class[w->class];
+    must(line->prev);
     w->number = q->numbers++;
-    list_append(&q->class[w->class], &w -> node);
+    list_append(line, &w->node);
     q->in_class[w->class]++;
     q->count++;
     atomic_fetch_add_explicit(&t->turns->waiting, 1, memory_order_relaxed);

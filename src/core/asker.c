@@ -18,6 +18,8 @@ static struct span address_key(struct exchange *x) {
     unsigned char ip[16];
     char buf[ADDRESS_TEXT_MAX];
     struct address a;
+    if (c->sa.sa_family == AF_INET && x->facts.peer_text.n && address_eq(c, &x->facts.peer))
+        return x->facts.peer_text; /* made when the connection came */
     if (!address_ip16(c, ip))
         return SPAN("local"); /* by a unix socket */
     if (is_mapped(ip)) {

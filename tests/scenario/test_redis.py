@@ -3,6 +3,7 @@
 servers that lie. It is driven by tests/unit/shared/drive_redis.c."""
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -378,6 +379,34 @@ def gateways_see_each_other():
             lib.wait_until(lambda: a.state('gateways') == 2 and b.state('gateways') == 2, 'they see each other')
         lib.wait_until(lambda: a.state('gateways') == 1, 'the other one has gone')
         equal(store.command('ZCARD', 'sluice:gateways'), 1)
+
+
+CONFIG = '''
+    version: 1
+    listeners: {public: {address: "127.0.0.1:@PORT@"}}
+    admin: {address: "127.0.0.1:@ADMIN@"}
+    workers: 2
+    state: {shared: "%s"}
+    routes: [{match: {path: /}, respond: ok, rate_limit: {rate: 1000/day, key: all, name: a}}]
+'''
+
+
+def stores(gw):
+    return [name for name in gw.metrics() if name.startswith('sluice_state_up')]
+
+
+@test
+def a_reload_that_names_another_store_leaves_the_first():
+    with Redis() as a, Redis() as b, lib.Gateway(CONFIG % a.url()) as gw:
+        equal(gw.get('/').status, 200)
+        for url in (b.url(), a.url(), 'memory', b.url()):
+            gw.configure(CONFIG % url)
+            gw.send_signal(signal.SIGHUP)
+            wanted = [f'sluice_state_up{{store="{url}"}}'] if url != 'memory' else []
+            lib.wait_until(lambda: stores(gw) == wanted, f'{url} is the store')
+            equal(gw.get('/').status, 200)
+        lib.wait_until(lambda: a.command('CLIENT', 'LIST').count('\n') == 1, 'nobody is connected to the first one')
+        equal(b.command('CLIENT', 'LIST').count('\n'), 4)  # two workers, the control thread, and this question
 
 
 # ---- sentinels --------------------------------------------------------------------------------------

@@ -100,7 +100,7 @@ static const struct redis_script script = {
               "  if count ~= 0 or owed > 0 then\n"
               "    if s.reset > 0 then\n"
               "      redis.call('SET', KEYS[i], s.text, 'PX', string.format('%.0f', ceil(s.reset / "
-              "1000) + 1))\n"
+              "1000) + 1000))\n"
               "    else\n"
               "      redis.call('DEL', KEYS[i])\n"
               "    end\n"

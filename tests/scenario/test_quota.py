@@ -132,7 +132,7 @@ ANN, BOB = 'X-User: ann', 'X-User: bob'
 def counts_refuses_and_says_so(kind):
     if not connect:
         skip('python3-h2 is missing')
-    with Counted(route('[2/day, 100/year]')) as c, connect(kind, c.gw.port, None) as client:
+    with Counted(route('{limit: [2/day, 100/year]}')) as c, connect(kind, c.gw.port, None) as client:
         answers = [client.request('GET', '/', [('accept', 'application/json')]) for _ in range(3)]
         equal([a.status for a in answers], [200, 200, 429])
         equal([items(a.header('ratelimit'))['default-day']['r'] for a in answers], [1, 0, 0])

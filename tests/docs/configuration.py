@@ -96,7 +96,7 @@ BEYOND_SCHEMA = re.compile(r'^(action-(none|two)|env-|host-|include-|listener-(n
                            r'mode-|narrow-|path-|policy-set|redirect-wrong|rewrite-|route-|secret-|service-'
                            r'|template-|utf8|vars|weights|yaml-|names-list|group-|network|unit-range|'
                            r'later|respond-wrong|admin-open|shadowed|timeout-above|unused|errors-wrong|'
-                           r'listener-(address|empty|nothing)|bool|constants|identity-|when-|limits-of-one)')
+                           r'listener-(address|empty|nothing)|bool|constants|identity-|when-|limits-of-one|quota-)')
 
 
 def broken():

@@ -23,7 +23,7 @@ struct guest {
     bool told;
     unsigned order; /* in which they were told */
 };
-static unsigned told;
+static _Atomic unsigned told; /* of all threads */
 
 static void ready(struct turn *t, enum turn_result r) {
     struct guest *g = container_of(t, struct guest, turn);

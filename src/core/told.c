@@ -121,6 +121,19 @@ void limit_told_refusal(struct exchange *x) {
     x->own = f;
 }
 
+bool limit_told_gives_back(const struct exchange *x) {
+    switch ((unsigned)x->fault) {
+    case FAULT_RATE_LIMITED:
+    case FAULT_QUOTA_EXCEEDED:
+    case FAULT_CONCURRENCY_LIMITED:
+    case FAULT_LIMITS_UNAVAILABLE:
+    case FAULT_SERVICE_BUSY:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* Who has the smaller share left. */
 static bool tighter(const struct limit_told *a, const struct limit_told *b) {
     double left_a = (double)a->remaining / (double)(a->window[a->at].quota | 1);

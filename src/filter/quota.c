@@ -157,19 +157,6 @@ static enum verdict request_body(struct step *s) {
 /* ---- the answer -------------------------------------------------------------------------------
  */
 
-static bool refused_elsewhere(const struct exchange *x) {
-    switch ((unsigned)x->fault) {
-    case FAULT_RATE_LIMITED:
-    case FAULT_QUOTA_EXCEEDED:
-    case FAULT_CONCURRENCY_LIMITED:
-    case FAULT_LIMITS_UNAVAILABLE:
-    case FAULT_SERVICE_BUSY:
-        return true;
-    default:
-        return false;
-    }
-}
-
 static void correct(struct quota_step *q, int64_t by) {
     if (!by)
         return;
@@ -181,7 +168,7 @@ static enum verdict response(struct step *s) {
     struct quota_step *q = of(s);
     if (!q->told.window)
         return NEXT; /* not asked, or never answered */
-    if (q->counted && refused_elsewhere(s->x))
+    if (q->counted && limit_told_gives_back(s->x))
         correct(q, -(int64_t)q->ask.cost);
     else if (q->counted && q->conf->cost_after)
         correct(q, (int64_t)asker_cost(q->conf->cost_after, s->x) - (int64_t)q->ask.cost);

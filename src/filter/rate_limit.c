@@ -224,19 +224,6 @@ static enum verdict request_body(struct step *s) {
 /* ---- the answer -------------------------------------------------------------------------------
  */
 
-static bool refused_elsewhere(const struct exchange *x) {
-    switch ((unsigned)x->fault) {
-    case FAULT_RATE_LIMITED:
-    case FAULT_QUOTA_EXCEEDED:
-    case FAULT_CONCURRENCY_LIMITED:
-    case FAULT_LIMITS_UNAVAILABLE:
-    case FAULT_SERVICE_BUSY:
-        return true;
-    default:
-        return false;
-    }
-}
-
 static void give_back(struct rate_step *r) {
     if (!r->counted || r->step.filter->ops->phase == PHASE_GUARD)
         return;
@@ -262,7 +249,7 @@ static enum verdict response(struct step *s) {
     struct rate_step *r = of(s);
     if (!r->asked)
         return NEXT;
-    if (refused_elsewhere(s->x))
+    if (limit_told_gives_back(s->x))
         give_back(r);
     else if (r->conf->cost_after && r->counted && !s->x->fault)
         correct(r);

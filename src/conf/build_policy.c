@@ -221,6 +221,19 @@ static bool is_early(const struct node *n) {
     return early && early->kind == NODE_SCALAR && span_eq(node_plain(early), SPAN("true"));
 }
 
+/* A value of it, or an element of a list in it, has been told of already. */
+static bool has_bad(const struct node *n) {
+    for (uint32_t i = 0; n->kind == NODE_MAP && i < n->count; i++) {
+        const struct node *v = n->pair[i].value;
+        if (v->bad)
+            return true;
+        for (uint32_t k = 0; v->kind == NODE_LIST && k < v->count; k++)
+            if (v->item[k]->bad)
+                return true;
+    }
+    return false;
+}
+
 /* A policy that another room brought, with its table. */
 static void *brought(struct leaf *l, const struct policy *p, const struct schema_field *f,
                      struct node *n) {
@@ -234,8 +247,8 @@ static void *brought(struct leaf *l, const struct policy *p, const struct schema
     schema_shipped(b->arena, p->form, conf);
     uint32_t before = b->diags->errors;
     schema_fill(&fill, schema_form_of(f), n, conf);
-    bool whole =
-        !n->bad && b->diags->errors == before; /* else it would miss what is told already */
+    bool whole = !n->bad && !has_bad(n) &&
+                 b->diags->errors == before; /* else it would miss what is told already */
     const char *wrong = p->finish && whole ? p->finish(b->arena, conf) : NULL;
     if (p->regexes)
         p->regexes(conf, build_regex_keep, b);

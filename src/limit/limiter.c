@@ -136,7 +136,7 @@ struct asking {
 
 static struct asking begin(struct limit_ask *a, const struct window *w) {
     struct thread *t = thread_me();
-    return (struct asking){a, w, time_at(t, t->loop.now, w->algorithm)};
+    return (struct asking){a, w, time_at(t, t->loop.now, a->limiter->window->algorithm)};
 }
 
 struct parts { /* of the windows, for this gateway alone */

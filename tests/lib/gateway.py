@@ -13,6 +13,7 @@ The gateway is $SLUICE_BIN, else build/sluice. Leaving the block ends it by its 
 test when it did not exit with 0 or a sanitizer had something to say. Nothing here sleeps to synchronise:
 readiness is the listening socket, everything else is an event with a deadline (TIMEOUT seconds).
 """
+import collections
 import os
 import random
 import re
@@ -53,10 +54,28 @@ def dev_certificates(folder=os.path.join(ROOT, 'examples', 'shop', 'certs')):
     return folder
 
 
+_claims = collections.deque(maxlen=256)  # of the ports given last; an old one has nobody behind it any more
+
+
+def claim(port):
+    """Whether no other test program was given this port lately: gateways listen with SO_REUSEPORT, so two of one
+    user would share it. The claim is a name among abstract unix sockets, which is gone with the program."""
+    mark = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        mark.bind(f'\0sluice-test-port-{port}')
+    except OSError:
+        mark.close()
+        return False
+    _claims.append(mark)
+    return True
+
+
 def free_port():
     """A port nobody listens on, outside the range that the kernel gives to outgoing connections."""
     while True:
         port = random.randint(18000, 32000)
+        if not claim(port):
+            continue
         with socket.socket() as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -47,6 +47,7 @@ def two_work_three_wait_the_next_is_told():
         for t in threads:
             t.start()
         wait_until(lambda: gw.metrics()['sluice_service_queue{service="old"}'] == 3, 'three wait')
+        wait_until(lambda: old.most == 2, 'two work')
         equal(gw.get('/old/x', 'X-User: d').header('retry-after'), '1')
         equal(ask(gw, '/old/x', 'X-User: d'), 503)
         with old.cond:

@@ -196,14 +196,6 @@ const struct schema_object service_rate_limit_object = {
 /* ---- what is made of it -----------------------------------------------------------------------
  */
 
-/* Retry-After, headers and messages show it; logs too. */
-static bool good_name(struct span s) {
-    for (size_t i = 0; i < s.n; i++)
-        if (!token_char[(unsigned char)s.p[i]])
-            return false;
-    return s.n <= 64;
-}
-
 static uint64_t shortest(const struct rate_limit_conf *c) {
     uint64_t least = UINT64_MAX;
     for (uint32_t i = 0; i < c->rates; i++)
@@ -299,7 +291,7 @@ static const char *judge(struct arena *a, struct rate_limit_conf *c) {
         return "`lease` belongs to `sync: lease`";
     if (c->sync == LIMIT_LEASE && c->algorithm != LIMIT_GCRA)
         return "`sync: lease` works with algorithm: gcra alone";
-    if (!good_name(c->name))
+    if (!limit_name_fits(c->name))
         return "`name` is at most 64 letters, digits and -._~ : headers and logs show it";
     const char *why = judge_rates(a, c);
     if (!why)

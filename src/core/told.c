@@ -2,6 +2,15 @@
 
 enum { ITEM_MAX = 64 }; /* quotes, "-2", two parameters of 20 digits; names come on top */
 
+bool limit_name_fits(struct span name) {
+    for (size_t i = 0; i < name.n; i++) {
+        char c = lower(name.p[i]);
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && !(c && strchr("-._~", c)))
+            return false;
+    }
+    return name.n <= LIMIT_NAME_MAX;
+}
+
 static void put_name(struct str *s, struct span name, unsigned nth, struct span suffix) {
     if (s->n)
         str_lit(s, ", ");

@@ -49,6 +49,10 @@ void limit_told_add(struct exchange *x, struct limit_told *t);
 void limit_told_answer(struct exchange *x, const struct limit_told *t);
 /* The same for the gateway's own answer to a fault that is about to be made. */
 void limit_told_refusal(struct exchange *x);
+/* What may be a limit's `name` (or none): it stands in header fields, logs, messages, and before a
+ * "|" in the names of what lasts. */
+enum { LIMIT_NAME_MAX = 64 };
+bool limit_name_fits(struct span name);
 /* A limit of any kind, or a busy service, refused it: those that let it pass give its cost back. */
 bool limit_told_gives_back(const struct exchange *x);
 /* The one to look at: who refused, else who has least left of what it gives; NULL: none was asked.

@@ -78,20 +78,13 @@ static const struct schema_object form = {.name = "concurrency",
                                           .doc = "How many requests at once.",
                                           .short_scalar = "limit"};
 
-static bool good_name(struct span s) {
-    for (size_t i = 0; i < s.n; i++)
-        if (!token_char[(unsigned char)s.p[i]])
-            return false;
-    return true;
-}
-
 static const char *finish(struct arena *a, void *conf) {
     struct concurrency_conf *c = conf;
     (void)a;
     if (!c->limit && !c->plans)
         return "it needs a `limit`, as concurrency: 10";
-    if (!good_name(c->name))
-        return "`name` is letters, digits and -._~ : logs show it";
+    if (!limit_name_fits(c->name))
+        return "`name` is at most 64 letters, digits and -._~ : logs show it";
     if (c->priority && !c->queue.size)
         return "`priority` is about who waits, and without a `queue` nobody does";
     if (c->priority && c->priority->constant && turn_class_of(c->priority->source) == TURN_NORMAL &&

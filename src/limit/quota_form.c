@@ -126,13 +126,6 @@ const struct schema_object quota_object = {
 /* ---- what is made of it -----------------------------------------------------------------------
  */
 
-static bool good_name(struct span s) {
-    for (size_t i = 0; i < s.n; i++)
-        if (!token_char[(unsigned char)s.p[i]])
-            return false;
-    return true;
-}
-
 /* "month", "30d" */
 static struct span unit_text(struct arena *a, const struct schema_calendar_rate *r) {
     static const char *const word[] = {[PER_HOUR] = "hour",
@@ -206,8 +199,8 @@ static const char *judge(struct arena *a, struct quota_conf *c) {
     const struct zone *z = zone_get(a, c->time_zone, &why);
     if (!z)
         return arena_fmt(a, "time_zone \"%.*s\": %s", SPAN_ARG(c->time_zone), why);
-    if (!good_name(c->name))
-        return "`name` is letters, digits and -._~ : headers and logs show it";
+    if (!limit_name_fits(c->name))
+        return "`name` is at most 64 letters, digits and -._~ : headers and logs show it";
     c->reads_body = reads_body(c->key) || reads_body(c->cost);
     why = NULL;
     for (uint32_t i = 0; !why && i < c->limits; i++)
